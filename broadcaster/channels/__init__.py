@@ -1,0 +1,214 @@
+"""Channels: the protocol every network speaks, and how one is built from its configuration.
+
+A channel is one file: its module's name is the configuration's `type`. The module has
+
+    class Settings(config.Table)          what `[channels.NAME]` takes beside the shared keys
+    CARRIES: config.Carries               what it carries when the configuration does not say
+    def build(setup: Setup, settings: Settings) -> Channel
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from broadcaster.clock import Clock
+from broadcaster.config import (
+    Carries,
+    ChannelConfig,
+    Config,
+    ConfigError,
+    Fault,
+    Secrets,
+    Timing,
+    faults_of,
+)
+from broadcaster.delivery import Delivery, Guarantee, Readiness, Receipt
+
+ATTEMPTS_AT_ONCE = 4
+
+
+class Measure(StrEnum):
+    """How a network counts a text."""
+
+    CHARACTERS = "characters"  # Unicode code points
+    GRAPHEMES = "graphemes"  # what a reader takes for one character
+    MASTODON = "mastodon"  # graphemes, a link counts `link_length`, of @user@domain only @user
+    WEIGHTED = "weighted"  # X: 280 weighted characters, a link 23
+    SEGMENTS = "segments"  # SMS segments, GSM-7 or UCS-2
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much text fits into one post, in the network's own measure.
+
+    `maximum` is in units of `measure` (SMS: segments). `bytes_maximum` is an UTF-8 limit beside it.
+    """
+
+    measure: Measure
+    maximum: int
+    bytes_maximum: int | None = None
+    link_length: int | None = None
+
+
+class Escape(StrEnum):
+    """What a text needs so that a network shows it as written and pings nobody by accident."""
+
+    NONE = "none"
+    MENTIONS = "mentions"  # an @name must not become a mention
+    CHAT = "chat"  # also @everyone, markdown and HTML-like markup
+    MAIL = "mail"
+
+
+class Channel(Protocol):
+    """One configured account on one network."""
+
+    config: ChannelConfig
+    carries: Carries
+    guarantee: Guarantee
+    limits: Limits
+    escape: Escape
+    template: str  # the family of templates it takes: "post", "x", "mail", "sms", "chat", "webhook"
+    account: str  # what tells two configurations of one account apart; never a secret itself
+    attempts_at_once: int
+    takes_data: bool  # the message's `data` is sent, not its `text`
+    posts_per_day_max: int | None  # cost guard
+    resend_on_unknown: bool  # Guarantee.NONE: True resends, False holds
+
+    async def send(self, delivery: Delivery) -> Receipt:
+        """Post it once. Raises NotSent, Rejected, NeedsPerson or Unknown, and nothing else.
+
+        Ends only when the socket is closed or the thread has returned.
+        """
+        ...
+
+    async def find(self, delivery: Delivery) -> Receipt | None:
+        """Read back whether it landed; None if the network answered and it is not there.
+
+        Raises the same failures when the network could not be asked (NotSent for a mere hiccup).
+        """
+        ...
+
+    async def probe(self) -> Readiness:
+        """Say whether a post would work now, without posting. Never raises a Failure."""
+        ...
+
+    async def retract(self, receipt: Receipt) -> None:
+        """Take it down; done if it is gone already. Raises Rejected where the network cannot."""
+        ...
+
+    async def close(self) -> None:
+        """Give back connections and threads."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What every channel is built from.
+
+    `state_directory` is for sessions that rotate (mode 0600). `limits` are those last read from the
+    network and kept in the store, if any.
+    """
+
+    config: ChannelConfig
+    secrets: Secrets
+    timing: Timing
+    clock: Clock
+    state_directory: Path
+    reference_prefix: str = ""
+    limits: Mapping[str, int] | None = None
+
+    @property
+    def attempt(self) -> timedelta:
+        """The limit of one attempt."""
+        return timedelta(seconds=self.timing.attempt_seconds)
+
+
+_NOT_CHANNELS = frozenset({"http", "threads"})
+
+
+def types() -> list[str]:
+    """The channel types there are: the modules of this room."""
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in names if name not in _NOT_CHANNELS)
+
+
+def build(
+    config: Config,
+    secrets: Secrets,
+    clock: Clock,
+    limits: Mapping[str, Mapping[str, int]] | None = None,
+) -> dict[str, Channel]:
+    """Build every configured channel, by name. Raises ConfigError with all faults of all of them."""
+    channels: dict[str, Channel] = {}
+    faults: list[Fault] = []
+    for name, one in config.channels.items():
+        setup = Setup(
+            one,
+            secrets,
+            config.timing,
+            clock,
+            config.store.directory,
+            config.texts.reference_prefix,
+            (limits or {}).get(name),
+        )
+        try:
+            channels[name] = _build_one(setup)
+        except ConfigError as error:
+            faults += error.faults
+    faults += _shared_accounts(channels)
+    if faults:
+        raise ConfigError(faults)
+    return channels
+
+
+def _build_one(setup: Setup) -> Channel:
+    where = f"channels.{setup.config.name}"
+    if setup.config.type not in types():
+        there = ", ".join(types())
+        raise ConfigError([Fault(f"{where}.type", f"there is no such type; there are {there}")])
+    module: Any = importlib.import_module(f"{__name__}.{setup.config.type}")
+    try:
+        settings = module.Settings.model_validate(setup.config.settings)
+    except ValidationError as error:
+        raise ConfigError(faults_of(error, where)) from None
+    faults = _secret_faults(where, settings, setup.secrets)
+    if faults:
+        raise ConfigError(faults)
+    try:
+        channel: Channel = module.build(setup, settings)
+    except ValueError as error:  # its sentences are written for people and name no secret
+        raise ConfigError([Fault(where, str(error))]) from None
+    return channel
+
+
+def _secret_faults(where: str, settings: Any, secrets: Secrets) -> list[Fault]:
+    faults = []
+    for key, value in settings:
+        if key.endswith("_file") and value is not None:
+            try:
+                secrets.read(value)
+            except ValueError as error:
+                faults.append(Fault(f"{where}.{key}", str(error)))
+    return faults
+
+
+def _shared_accounts(channels: Mapping[str, Channel]) -> list[Fault]:
+    """Two channels on one account would post everything twice."""
+    first: dict[tuple[str, str], str] = {}
+    faults = []
+    for name, channel in channels.items():
+        account = (channel.config.type, channel.account)
+        if account in first:
+            what = f"is the same account as channels.{first[account]}: it would post twice"
+            faults.append(Fault(f"channels.{name}", what))
+        first.setdefault(account, name)
+    return faults

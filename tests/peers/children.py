@@ -1,0 +1,43 @@
+"""Servers as children of the test run: a free loopback port, waiting, and an end that is sure."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+
+LOOPBACK = "127.0.0.1"
+
+
+def free_port() -> int:
+    """Give a TCP port on loopback that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(ready: Callable[[], bool], *, limit_seconds: float, what: str) -> None:
+    """Ask `ready` every 20 ms; raises TimeoutError that names `what` after `limit_seconds`."""
+    end = time.monotonic() + limit_seconds
+    while not ready():
+        if time.monotonic() > end:
+            message = f"{what} was not there after {limit_seconds:.0f} s"
+            raise TimeoutError(message)
+        time.sleep(0.02)
+
+
+def stop(child: subprocess.Popen[bytes], *, limit_seconds: float = 10) -> None:
+    """Ask the child to end, kill it when it does not, and reap it."""
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+    child.terminate()
+    try:
+        child.wait(limit_seconds)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
