@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import subprocess
 import time
@@ -29,13 +30,18 @@ def wait_until(ready: Callable[[], bool], *, limit_seconds: float, what: str) ->
         time.sleep(0.02)
 
 
-def stop(child: subprocess.Popen[bytes], *, limit_seconds: float = 10) -> None:
+def stop(
+    child: subprocess.Popen[bytes],
+    *,
+    ask: signal.Signals = signal.SIGTERM,
+    limit_seconds: float = 10,
+) -> None:
     """Ask the child to end, kill it when it does not, and reap it."""
     for pipe in (child.stdin, child.stdout):
         if pipe is not None:
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
-    child.terminate()
+    child.send_signal(ask)
     try:
         child.wait(limit_seconds)
     except subprocess.TimeoutExpired:

