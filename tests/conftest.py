@@ -1,9 +1,10 @@
-"""What every test has: the shared data beside the checkout, real servers, a time limit, honest skips."""
+"""What every test has: shared data, real servers, a time limit, and skips that are named."""
 
 from __future__ import annotations
 
 import faulthandler
 import os
+import secrets
 import signal
 from collections import defaultdict
 from collections.abc import Generator
@@ -11,11 +12,17 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["tests.peers.pds", "tests.peers.postgres", "tests.peers.smtp"]
 
+# A machine under load is no reason to fail; `limit` watches over time.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
+SOAK = os.environ.get("BROADCASTER_SOAK") == "1"
 TEST_SECONDS = 60.0
 REMIND_SECONDS = 5.0
 
@@ -24,7 +31,8 @@ def shared_path(*parts: str) -> Path:
     """Give a path in the data that lies beside the checkout; skips the test where it is missing."""
     path = SHARED.joinpath(*parts)
     if not path.exists():
-        pytest.skip(f"needs ../shared/{parts[0] if parts else ''}, which is not beside this checkout")
+        place = "/".join(("../shared", *parts[:1]))
+        pytest.skip(f"needs {place}, which is not beside this checkout")
     return path
 
 
@@ -34,11 +42,27 @@ def shared() -> Path:
     return shared_path()
 
 
+def count(part: int, whole: int) -> int:
+    """Say how often a test marked `soak` repeats itself: whole under `make soak`, else in part."""
+    return whole if SOAK else part
+
+
+SEED = pytest.StashKey[int]()
+
+
+@pytest.fixture(scope="session")
+def seed(pytestconfig: pytest.Config) -> int:
+    """Give this run's seed, which is printed at its end; BROADCASTER_SEED repeats one."""
+    chosen = int(os.environ.get("BROADCASTER_SEED") or secrets.randbelow(2**32))
+    pytestconfig.stash[SEED] = chosen
+    return chosen
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test, its fixtures included, that takes longer than its limit; it never just hangs.
 
-    The limit is TEST_SECONDS, or what the marker `limit(seconds)` says.
+    The limit is TEST_SECONDS, or what the marker `limit(seconds)` says; a soak has none.
     """
     marker = item.get_closest_marker("limit")
     seconds = float(marker.args[0]) if marker else TEST_SECONDS
@@ -49,7 +73,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
     before = signal.signal(signal.SIGALRM, too_long)
     # Again and again: a task of the event loop may have swallowed the first one.
-    signal.setitimer(signal.ITIMER_REAL, seconds, REMIND_SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, 0 if SOAK else seconds, REMIND_SECONDS)
     try:
         return (yield)
     finally:
@@ -83,7 +107,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Name last what was skipped and why, so that a green line never hides it."""
+    """Name the seed, and last what was skipped and why: a green line never hides it."""
+    if SEED in config.stash:
+        terminalreporter.line(f"seed: BROADCASTER_SEED={config.stash[SEED]} repeats this run")
     reasons = skipped_by_reason(config)
     if not reasons:
         return

@@ -1,7 +1,7 @@
-"""A real Bluesky data server (PDS) on loopback, with one account, in front of a directory of its own.
+"""A real Bluesky data server (PDS) on loopback, with one account and a directory of its own.
 
-`make peers` installs it beside this file. Both servers run in node; the directory of identities is
-a process of its own, so that killing the data server loses nothing that the real network would keep.
+`make peers` installs it beside this file. Both servers run in node; the directory of identities
+is a process of its own: killing the data server loses nothing that the real network would keep.
 """
 
 from __future__ import annotations
@@ -28,6 +28,12 @@ START_SECONDS = 60.0
 BUILT = HERE / "node_modules" / "better-sqlite3" / "build" / "Release" / "better_sqlite3.node"
 
 
+def _new_secrets() -> dict[str, str]:
+    names = ("PDS_JWT_SECRET", "PDS_ADMIN_PASSWORD", "PDS_DPOP_SECRET")
+    key = {"PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": secrets.token_hex(32)}
+    return key | {name: secrets.token_hex(32) for name in names}
+
+
 @dataclass
 class DataServer:
     """A running PDS: log in at `url` with `handle` (or `did`) and `password`."""
@@ -38,7 +44,7 @@ class DataServer:
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     did: str = ""
     port: int = field(default_factory=free_port)
-    _secrets: dict[str, str] = field(default_factory=lambda: _new_secrets())
+    _secrets: dict[str, str] = field(default_factory=_new_secrets)
     child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -107,12 +113,6 @@ class DataServer:
             "PDS_DEV_MODE": "true",  # allows a directory on loopback
             "PDS_INVITE_REQUIRED": "false",
         }
-
-
-def _new_secrets() -> dict[str, str]:
-    names = ("PDS_JWT_SECRET", "PDS_ADMIN_PASSWORD", "PDS_DPOP_SECRET")
-    key = {"PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": secrets.token_hex(32)}
-    return key | {name: secrets.token_hex(32) for name in names}
 
 
 def start_node(role: str, settings: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], str]:

@@ -16,16 +16,16 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from tests.peers.children import LOOPBACK
 
 USER = "alerts"
-PASSWORD = "loopback-only"  # noqa: S105 - the test server's own, good for nothing else
+PASSWORD = "loopback-only"
 
 
 @dataclass
 class MailServer:
     """Where to send mail, and what arrived.
 
-    `messages` holds what was taken with its answer's fate aside; `lost_answers` is how many of the
-    next mails are taken and then answered by a closed connection instead of a 250; `refusals` how
-    many of the next are answered 451 and not taken.
+    `messages` holds what was taken, whatever became of the answer. Of the next mails, as many as
+    `refusals` says are answered 451 and not taken; then as many as `lost_answers` says are taken,
+    and the connection closes instead of a 250.
     """
 
     port: int = 0
@@ -49,10 +49,11 @@ class MailServer:
             self.refusals -= 1
             return "451 try again later"
         assert isinstance(envelope.content, bytes)
-        self.messages.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
+        taken = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        self.messages.append(taken)
         if self.lost_answers > 0:
             self.lost_answers -= 1
-            assert server.transport is not None
+            assert isinstance(server.transport, asyncio.Transport)
             server.transport.abort()
         return "250 taken"
 

@@ -96,7 +96,9 @@ def test_the_mail_server_can_lose_its_answer(smtp: MailServer) -> None:
 def test_the_mail_server_can_refuse_for_now(smtp: MailServer) -> None:
     """A 451 is a refusal: nothing is taken."""
     smtp.refusals = 1
-    with smtplib.SMTP(smtp.host, smtp.port, timeout=10) as client:
-        with pytest.raises(smtplib.SMTPDataError, match="451"):
-            client.send_message(mail_with_umlauts())
+    with (
+        smtplib.SMTP(smtp.host, smtp.port, timeout=10) as client,
+        pytest.raises(smtplib.SMTPDataError, match="451"),
+    ):
+        client.send_message(mail_with_umlauts())
     assert smtp.messages == []
