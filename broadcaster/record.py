@@ -50,6 +50,7 @@ class Planned:
     `only_if_carried`: goes out only if any version of the incident is or may be out on this channel
     when the transaction runs; else it is withheld with `otherwise`.
     `posts_per_day_max`: the cost guard, None where there is none or the alert is exempt.
+    `tell`: withheld because no text fitted, not by a rule: on-call staff are told.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Planned:
     only_if_carried: bool = False
     otherwise: str | None = None
     posts_per_day_max: int | None = None
+    tell: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,159 @@
+"""Opening a database: lock, settings read back, migrations, integrity, ballast.
+
+SQLite: locking_mode EXCLUSIVE is set before journal_mode WAL, so a second process is refused and
+the WAL-reset bug of SQLite before 3.51.3, which needs two connections, cannot occur. A PRAGMA can be
+ignored without an error, so every one is read back.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.util import CommandError
+from sqlalchemy.pool import StaticPool
+
+from broadcaster.record import StoreBroken, StoreUnavailable
+from broadcaster.store.engine import Database
+
+_PRAGMAS = (  # in this order; the value is what must be read back
+    ("locking_mode", "EXCLUSIVE", "exclusive"),
+    ("journal_mode", "WAL", "wal"),
+    ("synchronous", "FULL", "2"),
+    ("foreign_keys", "ON", "1"),
+    ("busy_timeout", "0", "0"),
+    ("wal_autocheckpoint", "1000", "1000"),
+)
+_ADVISORY_LOCK = 0x62726F6164  # one daemon per PostgreSQL database
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def connect(url: str, path: Path | None) -> Database:
+    """Open the database, refuse a second daemon, and bring the schema up to date.
+
+    Raises StoreUnavailable when it is in use or cannot be reached, StoreBroken when it is damaged,
+    from a newer version, or does not keep the settings that durability rests on.
+    """
+    if path is not None:
+        return _connect_sqlite(path)
+    return _connect_postgresql(url)
+
+
+def _connect_sqlite(path: Path) -> Database:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = not path.exists()
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
+    try:
+        _settings(connection)
+        if fresh:
+            path.chmod(0o600)
+        _integrity(connection)
+        _migrate(connection, "sqlite://")
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise _opening_error(error, path) from error
+    except (StoreBroken, StoreUnavailable):
+        connection.close()
+        raise
+    return Database(connection, on_sqlite=True)
+
+
+def _settings(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    connection.execute("BEGIN IMMEDIATE").connection.execute("COMMIT")  # takes the lock now
+    for name, value, expected in _PRAGMAS:
+        connection.execute(f"PRAGMA {name}={value}")
+        found = str(connection.execute(f"PRAGMA {name}").fetchone()[0])
+        if found != expected:
+            raise StoreBroken(f"SQLite did not keep {name}={value}: it is {found}")
+
+
+def _integrity(connection: sqlite3.Connection) -> None:
+    found = connection.execute("PRAGMA quick_check(3)").fetchall()
+    if found != [("ok",)]:
+        raise StoreBroken(f"the database is damaged: {found[0][0]}; restore a backup")
+
+
+def _opening_error(error: sqlite3.DatabaseError, path: Path) -> Exception:
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return StoreUnavailable(f"{path} is in use by another process; only one daemon may run")
+    return StoreBroken(f"{path} cannot be used: {error}; restore a backup")
+
+
+def _connect_postgresql(url: str) -> Database:
+    try:
+        connection = psycopg.connect(url, autocommit=True, connect_timeout=5)
+    except psycopg.OperationalError as error:
+        raise StoreUnavailable(f"PostgreSQL cannot be reached: {type(error).__name__}") from error
+    try:
+        _check_postgresql(connection)
+        _migrate(connection, "postgresql+psycopg://")
+    except (psycopg.Error, sa.exc.SQLAlchemyError) as error:
+        connection.close()
+        raise StoreUnavailable(f"PostgreSQL refused: {type(error).__name__}") from error
+    except (StoreBroken, StoreUnavailable):
+        connection.close()
+        raise
+    return Database(connection, on_sqlite=False)
+
+
+def _check_postgresql(connection: psycopg.Connection[Any]) -> None:
+    taken = connection.execute("SELECT pg_try_advisory_lock(%s)", (_ADVISORY_LOCK,)).fetchone()
+    if not taken or not taken[0]:
+        raise StoreUnavailable("this PostgreSQL database is in use by another daemon")
+    for name, weak in (("synchronous_commit", "off"), ("fsync", "off")):
+        found = connection.execute(f"SHOW {name}").fetchone()
+        if found and found[0] == weak:
+            raise StoreBroken(f"PostgreSQL runs with {name}={weak}: an accepted alert could be lost")
+
+
+def _migrate(connection: Any, dialect: str) -> None:
+    """Bring the schema up to date in one transaction on this very connection."""
+    engine = sa.create_engine(dialect, creator=lambda: connection, poolclass=StaticPool)
+    settings = AlembicConfig()
+    settings.set_main_option("script_location", str(_MIGRATIONS))
+    with engine.connect() as wrapped:
+        settings.attributes["connection"] = wrapped
+        wrapped.exec_driver_sql("BEGIN")
+        try:
+            command.upgrade(settings, "head")
+        except CommandError as error:
+            wrapped.exec_driver_sql("ROLLBACK")
+            raise StoreBroken(f"the database is from a newer version: {error}") from error
+        wrapped.exec_driver_sql("COMMIT")
+
+
+class Ballast:
+    """A reserved file whose space is given back when the disk is full."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._path = path
+        self._size = size
+
+    def reserve(self) -> bool:
+        """Take the space if it can be had and leave as much again; say whether it is there now."""
+        if self._size == 0 or (self._path.exists() and self._path.stat().st_size == self._size):
+            return True
+        if self._free() < 2 * self._size:
+            return False
+        with self._path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, self._size)
+        return True
+
+    def release(self) -> bool:
+        """Give the space back; say whether there was any."""
+        if not self._path.exists():
+            return False
+        self._path.unlink()
+        return True
+
+    def _free(self) -> int:
+        disk = os.statvfs(self._path.parent)
+        return disk.f_bavail * disk.f_frsize
