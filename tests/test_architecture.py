@@ -21,7 +21,7 @@ PACKAGE = "broadcaster"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"alert", "clock", "config", "logs", "measure"}),
     frozenset({"delivery"}),
-    frozenset({"channels", "policy", "record", "render", "store"}),
+    frozenset({"answer", "channels", "policy", "record", "render", "store"}),
     frozenset({"audit", "auth", "dispatcher", "intake", "notices", "web"}),
     frozenset({"app"}),
     frozenset({"sandbox"}),
