@@ -118,8 +118,11 @@ class PostgresServer:
         return (self.folder / "log").read_text(errors="replace")[-2000:]
 
     def _run(self, program: str, *options: str, output: IO[bytes]) -> subprocess.Popen[bytes]:
+        # Where the system can, the server ends with a test run that is killed itself.
+        setpriv = shutil.which("setpriv")
+        bound = [setpriv, "--pdeathsig", "INT", "--"] if setpriv else []
         return subprocess.Popen(
-            [self.binaries / program, "-D", self.folder / "data", *options],
+            [*bound, self.binaries / program, "-D", self.folder / "data", *options],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
