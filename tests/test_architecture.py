@@ -29,7 +29,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
 )
 # The stand-in networks know nothing of the daemon, or they would agree with its mistakes.
-SANDBOX_MAY_IMPORT = frozenset({"alert", "delivery", "measure", "sandbox"})
+SANDBOX_MAY_IMPORT = frozenset({"alert", "clock", "delivery", "measure", "sandbox"})
 NOT_A_ROOM = frozenset(
     {"base", "common", "core", "helpers", "manager", "managers", "utils", "util"}
 )
