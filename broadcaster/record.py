@@ -76,6 +76,7 @@ class Plan:
     path; all None for a cancel through its own path, which is repeat-safe by nature. `answer` makes
     the stored answer from the final rows; it must be pure. `late` are the moments at which people
     are told what is still not out. `day_start` is when the cost guard's day began.
+    `deliver_until` is how long deliveries are tried (an all-clear: 72 h), None for `expires`.
     """
 
     accepted: Accepted
@@ -90,6 +91,7 @@ class Plan:
     duplicate_since: datetime | None = None  # None: exempt (Exercise, Test)
     late: Sequence[datetime] = ()
     day_start: datetime | None = None
+    deliver_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

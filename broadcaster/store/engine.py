@@ -168,9 +168,7 @@ class Engine:
         if self._thread:
             await asyncio.to_thread(self._thread.join)
 
-    async def _submit(
-        self, run: Callable[[Database], T], *, writes: bool, needs_space: bool
-    ) -> T:
+    async def _submit(self, run: Callable[[Database], T], *, writes: bool, needs_space: bool) -> T:
         if self.broken:
             raise StoreBroken(self.broken)
         future: asyncio.Future[T] = self.loop.create_future()
@@ -341,7 +339,6 @@ class Engine:
 
 def _is_constraint(error: BaseException) -> bool:
     return isinstance(error, _CONSTRAINT_ERRORS)
-
 
 
 _DRIVER_ERRORS: tuple[type[BaseException], ...] = (sqlite3.Error, psycopg.Error)

@@ -111,7 +111,9 @@ def _check_postgresql(connection: psycopg.Connection[Any]) -> None:
     for name, weak in (("synchronous_commit", "off"), ("fsync", "off")):
         found = connection.execute(f"SHOW {name}").fetchone()
         if found and found[0] == weak:
-            raise StoreBroken(f"PostgreSQL runs with {name}={weak}: an accepted alert could be lost")
+            raise StoreBroken(
+                f"PostgreSQL runs with {name}={weak}: an accepted alert could be lost"
+            )
 
 
 def _migrate(connection: Any, dialect: str) -> None:

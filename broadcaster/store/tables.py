@@ -143,7 +143,9 @@ idempotency = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column(
+        "seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
+    ),
     _time("at", required=True),
     Column("actor", Text, nullable=False),
     Column("action", Text, nullable=False),

@@ -1,0 +1,299 @@
+"""The accepting transaction: alert, deliveries, idempotency record, notices and audit, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, func, or_, select, update
+
+from broadcaster.alert import MsgType
+from broadcaster.delivery import Delivery, State, delivery_key
+from broadcaster.record import Acceptance, Accepted, NoticeKind, Plan, Planned, Refused
+from broadcaster.store import journal
+from broadcaster.store.engine import Database, Row
+from broadcaster.store.journal import Move, NewNotice
+from broadcaster.store.rows import from_accepted, from_delivery, from_us, to_us
+from broadcaster.store.tables import alert, channel, delivery, idempotency, incident
+
+NEVER_CARRIED = "never carried the warning"
+KEPT = timedelta(days=30)
+
+_KEY_USED = select(idempotency.c.alert).where(
+    idempotency.c.scope == bindparam("scope"), idempotency.c.key == bindparam("key")
+)
+_IDENTIFIER_USED = select(alert.c.id).where(
+    alert.c.sender == bindparam("sender"), alert.c.identifier == bindparam("identifier")
+)
+_SAME_CONTENT = (
+    select(alert.c.id)
+    .where(alert.c.content_key == bindparam("content"), alert.c.accepted >= bindparam("since"))
+    .order_by(alert.c.accepted)
+)
+_INCIDENT = select(incident).where(incident.c.id == bindparam("incident"))
+_NEWEST = (
+    update(incident)
+    .where(incident.c.id == bindparam("incident_id"), incident.c.newest == bindparam("replaces"))
+    .values(newest=bindparam("newest_id"))
+)
+_ENDED = (
+    update(incident).where(incident.c.id == bindparam("incident_id")).values(ended=bindparam("at"))
+)
+_ALERTS_ENDED = (
+    update(alert)
+    .where(alert.c.incident == bindparam("of"), alert.c.ended.is_(None))
+    .values(ended=bindparam("at"))
+)
+_SUPERSEDED_BY = (
+    update(alert).where(alert.c.id == bindparam("old")).values(superseded_by=bindparam("new"))
+)
+_STILL_WAITING = select(
+    delivery.c.id, delivery.c.alert, delivery.c.channel, delivery.c.state
+).where(
+    delivery.c.incident == bindparam("of"),
+    delivery.c.version < bindparam("version_now"),
+    delivery.c.state.in_([State.QUEUED.value, State.WAITING.value]),
+)
+_CARRIED = (
+    select(delivery.c.channel, func.min(delivery.c.type).label("type"))
+    .where(
+        delivery.c.incident == bindparam("of"),
+        delivery.c.version < bindparam("version_now"),
+        or_(
+            delivery.c.state.in_(
+                [s.value for s in (State.SENDING, State.UNKNOWN, State.SENT, State.VISIBLE)]
+            ),
+            (delivery.c.state == State.FAILED.value) & (delivery.c.doubtful == 1),
+        ),
+    )
+    .group_by(delivery.c.channel)
+)
+_POSTS_TODAY = select(func.count().label("n")).where(
+    delivery.c.channel == bindparam("name"),
+    delivery.c.accepted >= bindparam("since"),
+    delivery.c.state.not_in([s.value for s in (State.WITHHELD, State.SUPERSEDED, State.EXPIRED)]),
+)
+_LAST_STAMP = select(channel.c.last_stamp).where(channel.c.name == bindparam("of"))
+_KEEP_STAMP = (
+    update(channel).where(channel.c.name == bindparam("of")).values(last_stamp=bindparam("stamp"))
+)
+
+
+def accept(db: Database, plan: Plan) -> Acceptance:
+    """Write everything one 202 promises. Raises Refused, and then nothing is stored."""
+    accepted = plan.accepted
+    now = accepted.accepted
+    _refuse_repeats(db, plan)
+    _take_place(db, plan)
+    superseded = _supersede(db, accepted, now)
+    deliveries = _settle_plan(db, plan)
+    rows = [from_delivery(one, position) for position, one in enumerate(deliveries)]
+    db.insert(alert, [from_accepted(accepted)])
+    db.insert(delivery, rows)
+    journal.born(db, rows, now)
+    answer = plan.answer(accepted, deliveries)
+    _keep_answer(db, plan, answer)
+    journal.tell(db, now, _notices(plan, deliveries))
+    journal.note(
+        db,
+        now,
+        plan.actor,
+        "accept",
+        of=accepted.id,
+        details={
+            "reference": accepted.reference,
+            "msgType": accepted.alert.msg_type.value,
+            "content_hash": accepted.content_hash,
+        },
+    )
+    return Acceptance(accepted, deliveries, answer, superseded)
+
+
+def _refuse_repeats(db: Database, plan: Plan) -> None:
+    if plan.scope and db.row(_KEY_USED, scope=plan.scope, key=plan.idempotency_key):
+        raise Refused("in-progress", "the same key was accepted a moment ago; repeat the request")
+    said = plan.accepted.alert
+    if used := db.row(_IDENTIFIER_USED, sender=said.sender, identifier=said.identifier):
+        detail = f"the identifier {said.identifier} is used by alert {used['id']}"
+        raise Refused("identifier-exists", detail, used["id"])
+    if plan.duplicate_since is None:
+        return
+    content = plan.accepted.content_key
+    same = [
+        row["id"]
+        for row in db.rows(_SAME_CONTENT, content=content, since=to_us(plan.duplicate_since))
+    ]
+    if same and plan.allow_duplicate_of not in same:
+        detail = (
+            f"alert {same[0]} says the same and was accepted less than 10 minutes ago; if this is "
+            f"meant, repeat with Allow-Duplicate-Of: {same[0]} and a new Idempotency-Key"
+        )
+        raise Refused("possible-duplicate", detail, same[0])
+
+
+def _take_place(db: Database, plan: Plan) -> None:
+    """Make this alert the newest of its incident; of two at once one wins."""
+    accepted = plan.accepted
+    now = to_us(accepted.accepted)
+    if plan.replaces is None:
+        row = {"id": accepted.incident, "sender": accepted.alert.sender, "newest": accepted.id}
+        db.insert(incident, [row | {"ended": now if accepted.alert.is_all_clear else None}])
+        return
+    _refuse_replacing(db, plan)
+    db.change(_SUPERSEDED_BY, old=plan.replaces, new=accepted.id)
+    if accepted.alert.is_all_clear:
+        db.change(_ENDED, incident_id=accepted.incident, at=now)
+        db.change(_ALERTS_ENDED, of=accepted.incident, at=now)
+
+
+def _refuse_replacing(db: Database, plan: Plan) -> None:
+    accepted = plan.accepted
+    found = db.row(_INCIDENT, incident=accepted.incident)
+    if found is None:
+        raise Refused("unknown-reference", f"there is no incident {accepted.incident}")
+    if found["sender"] != accepted.alert.sender:
+        raise Refused("foreign-incident", "this incident belongs to another sender")
+    if found["ended"] is not None:
+        detail = f"the incident has its all-clear: alert {found['newest']}; send a new alert"
+        raise Refused("ended", detail, found["newest"])
+    changed = db.change(
+        _NEWEST, incident_id=accepted.incident, replaces=plan.replaces, newest_id=accepted.id
+    )
+    if not changed:
+        detail = f"alert {found['newest']} is the newest of this incident; refer to that one"
+        raise Refused("not-newest", detail, found["newest"])
+
+
+def _supersede(db: Database, accepted: Accepted, now: datetime) -> list[str]:
+    if accepted.version == 1:
+        return []
+    rows = db.rows(_STILL_WAITING, of=accepted.incident, version_now=accepted.version)
+    reason = f"version {accepted.version} was accepted before this was sent"
+    journal.move(db, [Move(row, State.SUPERSEDED, reason) for row in rows], now)
+    journal.close_notices(db, now, (row["id"] for row in rows))
+    return [row["id"] for row in rows]
+
+
+def _settle_plan(db: Database, plan: Plan) -> list[Delivery]:
+    accepted = plan.accepted
+    carried: dict[str, str] = {}
+    if accepted.version > 1:
+        found = db.rows(_CARRIED, of=accepted.incident, version_now=accepted.version)
+        carried = {row["channel"]: row["type"] for row in found}
+    planned = [_decide(db, plan, one, one.channel in carried) for one in plan.deliveries]
+    planned += _no_longer_configured(plan, carried)
+    stamps: dict[str, int] = {}
+    until = plan.deliver_until or accepted.expires
+    return [_delivery(db, accepted, one, stamps, until) for one in planned]
+
+
+def _decide(db: Database, plan: Plan, one: Planned, carried: bool) -> Planned:  # noqa: FBT001
+    if one.state is not State.QUEUED:
+        return one
+    if one.only_if_carried and not carried:
+        return _withheld(one, one.otherwise or NEVER_CARRIED)
+    if one.posts_per_day_max is not None and plan.day_start is not None:
+        count = db.row(_POSTS_TODAY, name=one.channel, since=to_us(plan.day_start))
+        if count and count["n"] >= one.posts_per_day_max:
+            return _withheld(
+                one, f"the limit of {one.posts_per_day_max} posts a day on {one.channel} is reached"
+            )
+    return one
+
+
+def _withheld(one: Planned, reason: str) -> Planned:
+    return replace(one, state=State.WITHHELD, reason=reason)
+
+
+def _no_longer_configured(plan: Plan, carried: dict[str, str]) -> list[Planned]:
+    """Rows for channels that carried the warning and are gone: a person must correct them."""
+    known = {one.channel for one in plan.deliveries}
+    return [
+        Planned(
+            id=f"{plan.accepted.id}-{name}",
+            channel=name,
+            type=kind,
+            part="-",
+            state=State.FAILED,
+            key=delivery_key(plan.accepted.id, name, "-"),
+            reason="this channel carried the warning and is no longer configured: correct it by hand",
+        )
+        for name, kind in sorted(carried.items())
+        if name not in known
+    ]
+
+
+def _delivery(
+    db: Database, accepted: Accepted, one: Planned, stamps: dict[str, int], until: datetime
+) -> Delivery:
+    now = accepted.accepted
+    queued = one.state is State.QUEUED
+    stamp = _stamp(db, one.channel, now, stamps) if queued else to_us(now)
+    return Delivery(
+        id=one.id,
+        alert=accepted.id,
+        incident=accepted.incident,
+        version=accepted.version,
+        reference=accepted.reference,
+        channel=one.channel,
+        type=one.type,
+        part=one.part,
+        state=one.state,
+        reason=one.reason,
+        message=one.message,
+        key=one.key,
+        generation=0,
+        stamp=from_us(stamp),
+        rank=0
+        if accepted.alert.msg_type is not MsgType.ALERT
+        else 1 + accepted.alert.severity.rank,
+        expires=until,
+        accepted=now,
+        due=now if queued else None,
+    )
+
+
+def _stamp(db: Database, name: str, now: datetime, stamps: dict[str, int]) -> int:
+    """Return the acceptance time in microseconds, strictly increasing per channel."""
+    if name not in stamps:
+        row = db.row(_LAST_STAMP, of=name)
+        stamps[name] = (row["last_stamp"] if row else None) or 0
+    stamps[name] = max(to_us(now), stamps[name] + 1)
+    db.change(_KEEP_STAMP, of=name, stamp=stamps[name])
+    return stamps[name]
+
+
+def _keep_answer(db: Database, plan: Plan, answer: bytes) -> None:
+    if plan.scope is None:
+        return
+    kept_until = max(plan.accepted.accepted + KEPT, plan.accepted.expires)
+    row: Row = {
+        "scope": plan.scope,
+        "key": plan.idempotency_key,
+        "fingerprint": plan.fingerprint,
+        "alert": plan.accepted.id,
+        "answer": answer.decode(),
+        "kept_until": to_us(kept_until),
+    }
+    db.insert(idempotency, [row])
+
+
+def _notices(plan: Plan, deliveries: Sequence[Delivery]) -> list[NewNotice]:
+    accepted = plan.accepted
+    tell = {one.id for one in plan.deliveries if one.tell}
+    late = [
+        NewNotice(NoticeKind.LATE, "", alert=accepted.id, wait=moment - accepted.accepted)
+        for moment in plan.late
+    ]
+    return late + [
+        NewNotice(
+            NoticeKind.NO_CHANNEL if one.state is State.FAILED else NoticeKind.WITHHELD,
+            one.reason or "",
+            accepted.id,
+            one.id,
+            one.channel,
+        )
+        for one in deliveries
+        if one.state is State.FAILED or (one.state is State.WITHHELD and one.id in tell)
+    ]

@@ -1,0 +1,193 @@
+"""Between rows and the product's own values: times, JSON, deliveries, alerts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from broadcaster.alert import Alert
+from broadcaster.delivery import Attempt, Delivery, Media, Message, Outcome, Receipt, State
+from broadcaster.record import Accepted
+from broadcaster.store.engine import Row
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_us(moment: datetime) -> int:
+    """Return microseconds since the epoch."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_us(microseconds: int) -> datetime:
+    """Return the aware UTC time."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def maybe_us(moment: datetime | None) -> int | None:
+    """Return microseconds since the epoch, or None."""
+    return None if moment is None else to_us(moment)
+
+
+def maybe_time(microseconds: int | None) -> datetime | None:
+    """Return the aware UTC time, or None."""
+    return None if microseconds is None else from_us(microseconds)
+
+
+def to_json(value: object) -> str:
+    """Return compact JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def message_to_json(message: Message | None) -> str | None:
+    """Return a message as stored, or None."""
+    if message is None:
+        return None
+    media = [[one.url, one.alt] for one in message.media]
+    fields = (message.text, message.language, message.subject, message.data)
+    return to_json([*fields, media, message.length, message.limit])
+
+
+def message_from_json(text: str | None) -> Message | None:
+    """Return a stored message, or None."""
+    if text is None:
+        return None
+    words, language, subject, data, media, length, limit = json.loads(text)
+    pictures = tuple(Media(url, alt) for url, alt in media)
+    return Message(words, language, subject, data, pictures, length, limit)
+
+
+def receipt_to_json(receipt: Receipt | None) -> str | None:
+    """Return a receipt as stored, or None."""
+    if receipt is None:
+        return None
+    return to_json([receipt.remote_id, receipt.url, dict(receipt.details)])
+
+
+def receipt_from_json(text: str | None) -> Receipt | None:
+    """Return a stored receipt, or None."""
+    return None if text is None else Receipt(*json.loads(text))
+
+
+def to_delivery(row: Row, reference: str) -> Delivery:
+    """Return a delivery from its row."""
+    return Delivery(
+        id=row["id"],
+        alert=row["alert"],
+        incident=row["incident"],
+        version=row["version"],
+        reference=reference,
+        channel=row["channel"],
+        type=row["type"],
+        part=row["part"],
+        state=State(row["state"]),
+        reason=row["reason"],
+        message=message_from_json(row["message"]),
+        key=row["key"],
+        generation=row["generation"],
+        stamp=from_us(row["stamp"]),
+        rank=row["rank"],
+        expires=from_us(row["expires"]),
+        accepted=from_us(row["accepted"]),
+        due=maybe_time(row["due"]),
+        reply_to=receipt_from_json(row["reply_to"]),
+        receipt=receipt_from_json(row["receipt"]),
+        attempts=row["attempts"],
+        first_attempt=maybe_time(row["first_attempt"]),
+        doubtful=bool(row["doubtful"]),
+        reads=row["reads"],
+        unknown_since=maybe_time(row["unknown_since"]),
+    )
+
+
+def delivery_of(row: Row) -> Delivery:
+    """Return a delivery; its reference is made of incident and version."""
+    return to_delivery(row, f"{row['incident']}/{row['version']}")
+
+
+def from_delivery(delivery: Delivery, position: int) -> Row:
+    """Return the row of a new delivery."""
+    return {
+        "id": delivery.id,
+        "alert": delivery.alert,
+        "incident": delivery.incident,
+        "version": delivery.version,
+        "position": position,
+        "channel": delivery.channel,
+        "type": delivery.type,
+        "part": delivery.part,
+        "state": delivery.state.value,
+        "reason": delivery.reason,
+        "message": message_to_json(delivery.message),
+        "key": delivery.key,
+        "generation": delivery.generation,
+        "stamp": to_us(delivery.stamp),
+        "rank": delivery.rank,
+        "expires": to_us(delivery.expires),
+        "accepted": to_us(delivery.accepted),
+        "due": maybe_us(delivery.due),
+        "attempts": 0,
+        "doubtful": 0,
+        "reads": 0,
+    }
+
+
+def to_attempt(row: Row) -> Attempt:
+    """Return an attempt from its row joined with its end."""
+    outcome = row["outcome"]
+    return Attempt(
+        number=row["number"],
+        started=from_us(row["started"]),
+        finished=maybe_time(row["finished"]),
+        outcome=None if outcome is None else Outcome(outcome),
+        error=row["error"],
+    )
+
+
+def to_accepted(row: Row) -> Accepted:
+    """Return an accepted alert from its row."""
+    return Accepted(
+        id=row["id"],
+        incident=row["incident"],
+        version=row["version"],
+        alert=Alert.model_validate_json(row["body"]),
+        expires=from_us(row["expires"]),
+        accepted=from_us(row["accepted"]),
+        released_at=from_us(row["released_at"]),
+        released_by=row["released_by"],
+        content_key=row["content_key"],
+        content_hash=row["content_hash"],
+        warnings=tuple(json.loads(row["warnings"])),
+        superseded_by=row["superseded_by"],
+        ended_at=maybe_time(row["ended"]),
+    )
+
+
+def from_accepted(accepted: Accepted) -> Row:
+    """Return the row of a new alert."""
+    alert = accepted.alert
+    return {
+        "id": accepted.id,
+        "incident": accepted.incident,
+        "version": accepted.version,
+        "identifier": alert.identifier,
+        "sender": alert.sender,
+        "status": alert.status.value,
+        "accepted": to_us(accepted.accepted),
+        "expires": to_us(accepted.expires),
+        "released_at": to_us(accepted.released_at),
+        "released_by": accepted.released_by,
+        "content_key": accepted.content_key,
+        "content_hash": accepted.content_hash,
+        "body": to_json(alert.to_json()),
+        "warnings": to_json(list(accepted.warnings)),
+        "superseded_by": None,
+        "ended": maybe_us(accepted.ended_at),
+    }
+
+
+def as_mapping(text: str | None) -> Mapping[str, Any]:
+    """Return a stored JSON object, {} for none."""
+    return {} if text is None else json.loads(text)
