@@ -132,7 +132,7 @@ class Setup:
         return timedelta(seconds=self.timing.attempt_seconds)
 
 
-_NOT_CHANNELS = frozenset({"http", "threads"})
+_NOT_CHANNELS = frozenset({"http", "threads", "wire"})
 
 
 def types() -> list[str]:
