@@ -1,0 +1,496 @@
+"""The dispatcher: claim, send, record, and resolve what is unknown.
+
+Each channel has a lane of its own, with its own slots: a slow, hanging or failing channel delays no
+other. The one retry owner is the delivery's row with its due time; there is no loop around a send.
+An attempt is never cancelled: at its limit the row becomes `unknown`, and nothing is resent before
+the attempt has really ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import structlog
+
+from broadcaster.channels import Channel
+from broadcaster.clock import Clock
+from broadcaster.config import Timing
+from broadcaster.delivery import (
+    Delivery,
+    Failure,
+    Guarantee,
+    NeedsPerson,
+    NotSent,
+    Outcome,
+    Receipt,
+    Rejected,
+    State,
+    Unknown,
+    backoff,
+)
+from broadcaster.record import NoticeKind
+from broadcaster.store import End, NewNotice, Store, StoreUnavailable, ToRead
+
+log = structlog.get_logger(__name__)
+
+IDLE_SECONDS_MAX = 5.0  # how long a lane rests without being woken: also the sweep for expiry
+HELD_SECONDS = 0.25  # how soon a lane looks again at rows that wait for an older version
+GRACE_SECONDS = 1.0  # a channel's own limit comes first; this one is for threads that overrun it
+
+
+class Observe(Protocol):
+    """Takes the seconds an attempt took, for the metrics."""
+
+    def __call__(self, channel: str, outcome: str, seconds: float) -> None:
+        """Take one measurement."""
+        ...
+
+
+@dataclass(slots=True)
+class Lane:
+    """One channel's way out: its slots, its pause, and what is under way."""
+
+    channel: Channel
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    running: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # delivery id -> attempt
+    reading: set[str] = field(default_factory=set)  # delivery ids being read back
+    stuck: set[str] = field(default_factory=set)  # attempts past their limit that still run
+    paused_until: datetime | None = None
+    on_trial: bool = False
+    failures: int = 0
+    switched_off: str | None = None
+    next_due: datetime | None = None  # the earliest queued or unknown row, as last seen
+
+    @property
+    def name(self) -> str:
+        """The channel's name."""
+        return self.channel.config.name
+
+    def free(self, now: datetime) -> int:
+        """How many attempts may begin now."""
+        if self.switched_off or (self.paused_until and now < self.paused_until):
+            return 0
+        most = 1 if self.on_trial else self.channel.attempts_at_once
+        return max(0, most - len(self.running))
+
+
+class Dispatcher:
+    """Runs the lanes of all channels over one store."""
+
+    def __init__(
+        self,
+        store: Store,
+        channels: Mapping[str, Channel],
+        timing: Timing,
+        clock: Clock,
+        *,
+        observe: Observe | None = None,
+    ) -> None:
+        self._store = store
+        self._timing = timing
+        self._clock = clock
+        self._observe = observe
+        self._claims_wanted = asyncio.Event()
+        self._wanted: set[str] = set()
+        self._stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.lanes = {name: Lane(channel) for name, channel in channels.items()}
+        self.fault: BaseException | None = None
+        self.failed = asyncio.Event()
+
+    @property
+    def stuck(self) -> int:
+        """How many attempts run past their limit."""
+        return sum(len(lane.stuck) for lane in self.lanes.values())
+
+    async def start(self) -> None:
+        """Resolve what a crash left behind, then take up the queue."""
+        interrupted = await self._store.recover()
+        if interrupted:
+            log.warning("interrupted_deliveries", count=interrupted)
+        await self._store.abandon(list(self.lanes))
+        for row in await self._store.channels():
+            if lane := self.lanes.get(row.name):
+                lane.paused_until = row.paused_until
+                lane.on_trial = row.paused_until is not None
+                lane.switched_off = row.switched_off
+        self._spawn(self._claim_loop())
+        self._spawn(self._sweep())
+        for lane in self.lanes.values():
+            self._spawn(self._watch(lane))
+
+    def wake(self, channels: Mapping[str, Any] | set[str] | None = None) -> None:
+        """Look at these channels' rows now; None: at all of them."""
+        for name in self.lanes if channels is None else channels:
+            if lane := self.lanes.get(name):
+                self._wanted.add(name)
+                lane.wake.set()
+        self._claims_wanted.set()
+
+    async def stop(self) -> None:
+        """Claim nothing new and give running attempts their time; what is left is recovered later."""
+        self._stopping = True
+        for task in list(self._tasks):
+            task.cancel()
+        running = [task for lane in self.lanes.values() for task in lane.running.values()]
+        if running:
+            await asyncio.wait(running, timeout=self._timing.drain_seconds)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._notice_fault(task)
+
+    def _notice_fault(self, task: asyncio.Task[None]) -> None:
+        """A task that ends with an exception could not write down what it did: the process ends."""
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self.fault = fault
+            self.failed.set()
+            log.critical("dispatcher_failed", error=type(fault).__name__, detail=str(fault))
+
+    # Claiming: one transaction for all lanes that asked
+
+    async def _claim_loop(self) -> None:
+        while not self._stopping:
+            await self._claims_wanted.wait()
+            self._claims_wanted.clear()
+            wanted, self._wanted = self._wanted, set()
+            now = self._clock.now()
+            free = {
+                name: slots
+                for name in wanted
+                if self._store.tally[name, State.QUEUED] and (slots := self.lanes[name].free(now))
+            }
+            if free:
+                await self._claim(free)
+
+    async def _claim(self, free: Mapping[str, int]) -> None:
+        hold = timedelta(seconds=self._timing.order_hold_seconds)
+        try:
+            claims = await self._store.claim(free, hold)
+        except StoreUnavailable as error:
+            log.warning("claim_refused", error=str(error))
+            await self._clock.sleep(1)
+            self.wake(set(free))
+            return
+        for delivery in claims.deliveries:
+            self._begin(delivery)
+        for name, due in claims.next_due.items():
+            self._expect(self.lanes[name], due)
+
+    def _expect(self, lane: Lane, due: datetime | None) -> None:
+        """Let the lane know when its next row is due, and wake it if that is news."""
+        if due != lane.next_due:
+            lane.next_due = due
+            lane.wake.set()
+
+    def _begin(self, delivery: Delivery) -> None:
+        lane = self.lanes[delivery.channel]
+        task = asyncio.create_task(self._attempt(lane, delivery))
+        lane.running[delivery.id] = task
+        task.add_done_callback(lambda _: self._ended(lane, delivery.id))
+
+    def _ended(self, lane: Lane, delivery_id: str) -> None:
+        self._notice_fault(lane.running.pop(delivery_id))
+        lane.stuck.discard(delivery_id)
+        if not self._stopping:
+            self.wake({lane.name})
+
+    # Sending
+
+    async def _attempt(self, lane: Lane, delivery: Delivery) -> None:
+        started = self._clock.elapsed()
+        sending = asyncio.ensure_future(self._send(lane.channel, delivery))
+        limit = self._timing.attempt_seconds + GRACE_SECONDS
+        done, _ = await asyncio.wait({sending}, timeout=limit)
+        if not done:
+            await self._overrun(lane, delivery)
+        result = await sending
+        end = self._end(lane, delivery, result)
+        state = await self._record(delivery, end)
+        if end.due and (lane.next_due is None or end.due < lane.next_due):
+            lane.next_due = end.due
+        await self._mind_channel(lane, result)
+        self._report(delivery, end, self._clock.elapsed() - started, state)
+
+    async def _send(self, channel: Channel, delivery: Delivery) -> Receipt | Failure:
+        """Send; but where only the network's own list tells, look there before sending again."""
+        if delivery.doubtful and channel.guarantee is Guarantee.READ_BACK:
+            there = await _outcome_of(channel.find(delivery))
+            if isinstance(there, Receipt | NeedsPerson):
+                return there
+            if isinstance(there, Failure):
+                return NotSent(f"not sent again, for it could not be read back: {there.reason}")
+        result = await _outcome_of(channel.send(delivery))
+        return result if result is not None else Unknown("the channel gave no receipt")
+
+    async def _overrun(self, lane: Lane, delivery: Delivery) -> None:
+        lane.stuck.add(delivery.id)
+        reason = f"no answer within {self._timing.attempt_seconds:g} s; the attempt still runs"
+        await self._store.overran(delivery, self._unknown(lane.channel, reason))
+        log.warning("attempt_overran", channel=delivery.channel, delivery=delivery.id)
+
+    async def _record(self, delivery: Delivery, end: End) -> str:
+        """Write the end down; while PostgreSQL is away, wait for it: the outcome must not be lost."""
+        while True:
+            try:
+                return await self._store.record(delivery, end)
+            except StoreUnavailable as error:
+                log.warning("record_refused", error=str(error), delivery=delivery.id)
+                await self._clock.sleep(1)
+
+    def _end(self, lane: Lane, delivery: Delivery, result: Receipt | Failure) -> End:
+        """Turn what the channel said into what is written down."""
+        if isinstance(result, Receipt):
+            return End(Outcome.ACCEPTED, receipt=result)
+        if isinstance(result, NotSent):
+            return End(Outcome.NOT_SENT, result.reason, due=self._due(delivery, result))
+        if isinstance(result, Rejected) and result.duplicate and delivery.doubtful:
+            return self._unknown(lane.channel, f"{result.reason}: an earlier attempt may be there")
+        if isinstance(result, Unknown):
+            return self._unknown(lane.channel, result.reason)
+        return End(result.outcome, result.reason)
+
+    def _due(self, delivery: Delivery, failure: NotSent) -> datetime:
+        waits = self._timing.waits_seconds
+        wait = backoff(delivery.attempts, waits, retry_after=failure.retry_after)
+        return self._clock.now() + wait
+
+    def _unknown(self, channel: Channel, reason: str) -> End:
+        """Unknown: when to look first, and how long people are spared meanwhile."""
+        first = _first_look(channel, self._timing)
+        held = channel.guarantee is Guarantee.NONE and not channel.resend_on_unknown
+        spared = timedelta(seconds=0 if held else self._timing.unknown_told_seconds)
+        due = self._clock.now() + timedelta(seconds=first)
+        return End(Outcome.UNKNOWN, reason, due=due, tell_after=spared)
+
+    def _report(self, delivery: Delivery, end: End, seconds: float, state: str) -> None:
+        if self._observe:
+            self._observe(delivery.channel, end.outcome.value, seconds)
+        known: dict[str, object] = {
+            "alert": delivery.alert,
+            "channel": delivery.channel,
+            "part": delivery.part,
+        }
+        known |= {"attempt": delivery.attempts, "state": str(state)}
+        if end.outcome is Outcome.ACCEPTED:
+            log.debug("sent", **known)
+        else:
+            log.warning("attempt_failed", outcome=end.outcome.value, error=end.error, **known)
+
+    # Pauses: a 429, a needs-person or an open circuit stops the channel, then one trial
+
+    async def _mind_channel(self, lane: Lane, result: Receipt | Failure) -> None:
+        if isinstance(result, Receipt | Rejected):
+            await self._go_on(lane)
+            return
+        lane.failures += 1
+        if isinstance(result, NeedsPerson) and result.switch_off:
+            await self._switch_off(lane, result.reason)
+            return
+        wait = self._pause_for(lane, result)
+        if wait is not None:
+            lane.paused_until = self._clock.now() + wait
+            lane.on_trial = True
+            await self._store.pause(lane.name, lane.paused_until, result.reason)
+            log.warning("channel_paused", channel=lane.name, seconds=round(wait.total_seconds()))
+
+    def _pause_for(self, lane: Lane, result: Failure) -> timedelta | None:
+        if isinstance(result, NotSent) and result.rate_limited:
+            return result.retry_after or backoff(lane.failures, self._timing.waits_seconds)
+        if isinstance(result, NeedsPerson):
+            return timedelta(seconds=self._timing.pause_seconds)
+        if lane.failures >= self._timing.circuit_failures:
+            return backoff(lane.failures, self._timing.waits_seconds)
+        return None
+
+    async def _go_on(self, lane: Lane) -> None:
+        lane.failures = 0
+        if lane.on_trial or lane.paused_until:
+            lane.on_trial, lane.paused_until = False, None
+            await self._store.pause(lane.name, None, None)
+            self.wake({lane.name})
+
+    async def _switch_off(self, lane: Lane, reason: str) -> None:
+        lane.switched_off = reason
+        await self._store.switch_off(lane.name, reason)
+        text = f"{reason}: the channel is switched off until a person switches it on again"
+        await self._store.tell(NewNotice(NoticeKind.CHANNEL, text, channel=lane.name))
+
+    # Watching: what is due later, and what must be read back
+
+    async def _watch(self, lane: Lane) -> None:
+        while not self._stopping:
+            lane.wake.clear()
+            unknown = self._store.tally[lane.name, State.UNKNOWN]
+            if unknown:
+                await self._resolve_due(lane)
+            elif not self._store.tally[lane.name, State.QUEUED]:
+                lane.next_due = None
+            self._wanted.add(lane.name)
+            self._claims_wanted.set()
+            await self._rest(lane)
+
+    async def _rest(self, lane: Lane) -> None:
+        """Sleep until the next due time, a pause's end, or somebody wakes the lane."""
+        try:
+            async with asyncio.timeout(self._rest_seconds(lane)):
+                await lane.wake.wait()
+        except TimeoutError:
+            return
+
+    def _rest_seconds(self, lane: Lane) -> float:
+        now = self._clock.now()
+        ahead = [moment for moment in (lane.next_due, lane.paused_until) if moment and moment > now]
+        seconds = min([(moment - now).total_seconds() for moment in ahead] or [IDLE_SECONDS_MAX])
+        overdue = lane.next_due is not None and lane.next_due <= now
+        return min(seconds, HELD_SECONDS if overdue else IDLE_SECONDS_MAX)
+
+    async def _resolve_due(self, lane: Lane) -> None:
+        try:
+            rows = await self._store.to_read(lane.name, 20)
+        except StoreUnavailable as error:
+            log.warning("resolve_refused", error=str(error), channel=lane.name)
+            return
+        for row in rows:
+            delivery = row.delivery
+            if delivery.id in lane.running or delivery.id in lane.reading:
+                continue  # its attempt has not ended, or it is being read already
+            lane.reading.add(delivery.id)
+            task = asyncio.create_task(self._resolve(lane, row))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+
+    async def _resolve(self, lane: Lane, row: ToRead) -> None:
+        try:
+            await self._RESOLVERS[lane.channel.guarantee](self, lane, row)
+        except StoreUnavailable as error:
+            log.warning("resolve_refused", error=str(error), delivery=row.delivery.id)
+        finally:
+            lane.reading.discard(row.delivery.id)
+            self.wake({lane.name})
+
+    async def _resolve_by_key(self, lane: Lane, row: ToRead) -> None:
+        """Server key or caller's id: read back, then the same key or the same bytes again."""
+        result = await _outcome_of(lane.channel.find(row.delivery))
+        if isinstance(result, Receipt):
+            await self._store.found(row.delivery, result)
+        elif result is None:
+            await self._store.absent(row.delivery, self._resend_due(lane, row.delivery))
+        elif self._key_is_trusted(lane, row) and not isinstance(result, NeedsPerson):
+            await self._store.absent(row.delivery, self._resend_due(lane, row.delivery))
+        else:
+            await self._look_again(lane, row, result)
+
+    def _resend_due(self, lane: Lane, delivery: Delivery) -> datetime:
+        """The backoff counts from the attempt; the time until the look is part of it."""
+        looked = timedelta(seconds=_first_look(lane.channel, self._timing))
+        wait = backoff(delivery.attempts, self._timing.waits_seconds)
+        return self._clock.now() + max(wait - looked, timedelta(0))
+
+    def _key_is_trusted(self, lane: Lane, row: ToRead) -> bool:
+        """May a row be repeated although it could not be read back: young enough, and still wanted."""
+        if not row.sendable or row.delivery.first_attempt is None:
+            return False
+        if lane.channel.guarantee is Guarantee.CALLER_ID:
+            return True
+        age = self._clock.now() - row.delivery.first_attempt
+        return age.total_seconds() < self._timing.server_key_trusted_seconds
+
+    async def _look_again(self, lane: Lane, row: ToRead, failure: Failure) -> None:
+        """The network could not be asked: ask again later, or let a person act."""
+        delivery = row.delivery
+        if isinstance(failure, NeedsPerson):
+            await self._store.unreadable(delivery, failure.reason)
+            return
+        tries = min(delivery.attempts + delivery.reads, len(self._timing.waits_seconds) - 1)
+        asked = failure.retry_after if isinstance(failure, NotSent) else None
+        wait = backoff(max(tries, 1), self._timing.waits_seconds, retry_after=asked)
+        reason = f"could not be read back: {failure.reason}"
+        await self._store.read_again(delivery, self._clock.now() + wait, delivery.reads, reason)
+
+    async def _resolve_by_reading(self, lane: Lane, row: ToRead) -> None:
+        """Read-back: three looks over 90 s; absent in all: one resend, and then no more."""
+        delivery = row.delivery
+        result = await _outcome_of(lane.channel.find(delivery))
+        if isinstance(result, Receipt):
+            await self._store.found(delivery, result)
+        elif isinstance(result, Failure):
+            await self._look_again(lane, row, result)
+        else:
+            await self._count_look(row)
+
+    async def _count_look(self, row: ToRead) -> None:
+        delivery, looks = row.delivery, self._timing.read_back_seconds
+        reads = delivery.reads + 1
+        now = self._clock.now()
+        if reads < len(looks):
+            due = now + timedelta(seconds=looks[reads] - looks[reads - 1])
+            reason = f"not in the network's list at look {reads} of {len(looks)}"
+            await self._store.read_again(delivery, due, reads, reason)
+        elif row.doubts < 2 or not row.sendable:
+            await self._store.absent(delivery, now)
+        else:
+            reason = "lost twice and not in the network's list: look by hand before posting"
+            await self._store.read_again(delivery, None, reads, reason)
+
+    async def _resolve_by_rule(self, lane: Lane, row: ToRead) -> None:
+        """Neither key nor list: resend or hold, as configured."""
+        if lane.channel.resend_on_unknown and row.sendable:
+            await self._store.absent(row.delivery, self._resend_due(lane, row.delivery))
+            return
+        reason = "cannot be read back on this channel: look by hand"
+        await self._store.read_again(row.delivery, None, row.delivery.reads, reason)
+
+    _RESOLVERS: Mapping[Guarantee, Callable[[Dispatcher, Lane, ToRead], Awaitable[None]]] = {
+        Guarantee.SERVER_KEY: _resolve_by_key,
+        Guarantee.CALLER_ID: _resolve_by_key,
+        Guarantee.READ_BACK: _resolve_by_reading,
+        Guarantee.NONE: _resolve_by_rule,
+    }
+
+    async def resume(self, name: str) -> None:
+        """A person says that the channel is well: no pause, switched on, one trial first."""
+        if lane := self.lanes.get(name):
+            lane.switched_off, lane.paused_until = None, None
+            await self._store.switch_off(name, None)
+            await self._store.pause(name, None, None)
+            self.wake({name})
+
+    async def _sweep(self) -> None:
+        """Expire what was never sent, also on channels that are paused or have no free slot."""
+        while not self._stopping:
+            try:
+                await self._store.expire()
+            except StoreUnavailable as error:
+                log.warning("sweep_refused", error=str(error))
+            await self._clock.sleep(IDLE_SECONDS_MAX)
+
+
+async def _outcome_of(work: Awaitable[Receipt | None]) -> Any:
+    """Run a channel's call; return its receipt, its failure, or `unknown` for anything unexpected."""
+    try:
+        return await work
+    except Failure as failure:
+        return failure
+    except Exception as error:  # noqa: BLE001 - a fault in one channel's code must stop nothing else
+        log.exception("channel_fault")
+        return Unknown(f"unexpected fault in the channel's code: {type(error).__name__}")
+
+
+def _first_look(channel: Channel, timing: Timing) -> float:
+    return {
+        Guarantee.SERVER_KEY: timing.server_key_read_seconds,
+        Guarantee.CALLER_ID: timing.caller_id_read_seconds,
+        Guarantee.TWO_STEPS: timing.caller_id_read_seconds,
+        Guarantee.READ_BACK: timing.read_back_seconds[0],
+        Guarantee.NONE: 0.0,
+    }[channel.guarantee]
