@@ -1,0 +1,145 @@
+"""The pages: every network's posts as a citizen would see them, without a login and without script.
+
+`/` has all networks side by side, `/N/` one of them, `/N/@handle/ID` leads to one post.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup, escape
+
+from broadcaster.sandbox.faults import Faults
+from broadcaster.sandbox.posts import Post, Posts
+
+POSTS_SHOWN = 100
+REFRESH_SECONDS = 3
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+)
+
+_LINK = re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:!?)]")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a network is named on the pages; its colours are in the style sheet."""
+
+    name: str
+    title: str
+    empty: str = "No posts yet."
+
+
+LOOKS = {
+    look.name: look
+    for look in (
+        Look("mastodon", "Mastodon"),
+        Look("bluesky", "Bluesky"),
+        Look("x", "X"),
+        Look("webhook", "Webhooks", "No events yet."),
+        Look("mail", "Mail", "No mail yet."),
+        Look("on-call", "On-call phones", "Nobody was told anything."),
+    )
+}
+
+
+def templates() -> Path:
+    """Return where the pages' templates lie: beside the package, or inside it once installed."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "templates" / "sandbox"
+    return inside if inside.is_dir() else package.parent / "templates" / "sandbox"
+
+
+def linked(text: str) -> Markup:
+    """Return a text for HTML, with its links to follow."""
+    shown = Markup()
+    end = 0
+    for link in _LINK.finditer(text):
+        shown += escape(text[end : link.start()])
+        shown += Markup('<a href="{0}" rel="noopener nofollow">{0}</a>').format(link[0])
+        end = link.end()
+    return shown + escape(text[end:])
+
+
+def event(post: Post) -> dict[str, Any]:
+    """Return what a webhook's body says, as the page shows it: its type, and the alert inside."""
+    body = json.loads(post.text)
+    data = body.get("data")
+    data = data if isinstance(data, dict) else {}
+    infos = data.get("info")
+    info = infos[0] if isinstance(infos, list) and infos and isinstance(infos[0], dict) else {}
+    return {
+        "type": body.get("type"),
+        "reference": data.get("reference"),
+        "headline": info.get("headline") or info.get("event"),
+        "severity": info.get("severity"),
+        "pretty": json.dumps(body, ensure_ascii=False, indent=2),
+    }
+
+
+class Timeline:
+    """The pages."""
+
+    def __init__(self, posts: Posts, faults: Faults, networks: Sequence[str]) -> None:
+        self._posts = posts
+        self._faults = faults
+        self._networks = networks
+        environment = Environment(
+            loader=FileSystemLoader(templates()),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        environment.filters |= {"linked": linked, "event": event}
+        self._page = environment.get_template("timeline.html")
+
+    def route(self, router: web.UrlDispatcher) -> None:
+        """Put the pages at `/` and `/N/`."""
+        router.add_get("/", self.show)
+        names = "|".join(self._networks)
+        router.add_get(f"/{{network:{names}}}", self.move)
+        router.add_get(f"/{{network:{names}}}/", self.show)
+        router.add_get(f"/{{network:{names}}}/@{{handle}}/{{id}}", self.lead)
+
+    async def show(self, request: web.Request) -> web.Response:
+        """Show all networks, or one."""
+        network = request.match_info.get("network")
+        names = [network] if network else list(self._networks)
+        page = self._page.render(
+            columns=[self._column(name) for name in names],
+            networks=[LOOKS[name] for name in self._networks],
+            only=network,
+            faults=self._faults.to_json(),
+            refresh_seconds=REFRESH_SECONDS,
+        )
+        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
+        return web.Response(text=page, content_type="text/html", headers=headers)
+
+    async def move(self, request: web.Request) -> web.Response:
+        """Lead from `/N` to `/N/`."""
+        raise web.HTTPMovedPermanently(f"/{request.match_info['network']}/")
+
+    async def lead(self, request: web.Request) -> web.Response:
+        """Lead from the address of one post to its place in the timeline."""
+        network, identity = request.match_info["network"], request.match_info["id"]
+        if not self._posts.get(network, identity):
+            raise web.HTTPNotFound(text="There is no such post.")
+        raise web.HTTPFound(f"/{network}/#post-{identity}")
+
+    def _column(self, name: str) -> dict[str, Any]:
+        posts = self._posts.of(name)
+        shown = posts[: -POSTS_SHOWN - 1 : -1]
+        there = {post.id: post for post in posts} if any(p.reply_to for p in shown) else {}
+        return {
+            "look": LOOKS[name],
+            "count": len(posts),
+            "posts": [(post, there.get(post.reply_to or "")) for post in shown],
+        }

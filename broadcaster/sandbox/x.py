@@ -1,0 +1,272 @@
+"""A stand-in for X's API v2: create, delete, own posts, one post, who am I.
+
+Requests and answers keep to X's OpenAPI documents, the older one (tweet.fields) and the newer one
+(post.fields). Unknown fields are refused, texts are measured in weighted characters, a text that is
+already there is a 403, links come back as t.co and `<>&` as entities, as X gives them.
+
+Every access token that begins `sandbox-` is an account of its own. OAuth 1.0a signatures are
+checked where the stand-in knows the secrets: under x_request.CONSUMER_KEY, where key and token have
+the secret that is their own name with `-secret` behind it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, timedelta
+from html import escape
+from typing import Any
+
+from aiohttp.web import Request, Response, UrlDispatcher
+from twitter_text import extract_urls_with_indices, parse_tweet
+
+from broadcaster.clock import Clock
+from broadcaster.sandbox.answers import PROBLEM, Answers, Window, answer
+from broadcaster.sandbox.faults import Faults, On, Stage, possible
+from broadcaster.sandbox.posts import Account, Post, Posts
+from broadcaster.sandbox.x_request import Wanted, author_of, token_after, wrong
+
+NAME = "x"
+WEIGHT_MAX = 280
+DUPLICATE_KEPT = timedelta(hours=24)
+EPOCH_MILLISECONDS = 1_288_834_974_657  # X's ids count from here
+
+_PROBLEMS = "https://api.x.com/2/problems"
+_HEAVY = re.compile(r"[^\u0000-\u10ff\u2000-\u200d\u2010-\u201f\u2032-\u2037]")
+
+
+def _problem(status: int, title: str, detail: str, kind: str = "about:blank") -> Response:
+    body = {"title": title, "detail": detail, "type": kind, "status": status}
+    return answer(body, status, content_type=PROBLEM)
+
+
+def _invalid(message: str) -> Response:
+    body = {
+        "errors": [{"message": message}],
+        "title": "Invalid Request",
+        "detail": "One or more parameters to your request was invalid.",
+        "type": f"{_PROBLEMS}/invalid-request",
+    }
+    return answer(body, 400, content_type=PROBLEM)
+
+
+def _forbidden(detail: str) -> Response:
+    return _problem(403, "Forbidden", detail)
+
+
+def _unauthorized() -> Response:
+    return _problem(401, "Unauthorized", "Unauthorized")
+
+
+def _duplicate() -> Response:
+    return _forbidden("You are not allowed to create a Tweet with duplicate content.")
+
+
+def fits(text: str) -> bool:
+    """Say whether a text has at most 280 weighted characters and none that X refuses.
+
+    The exact count takes most of a millisecond; a text that fits by a bound that is never too low
+    (every dot may make a link, which weighs 23) needs no exact count.
+    """
+    if not {"\ufffe", "\ufeff", "\uffff"} & set(text):
+        bound = len(text) + len(_HEAVY.findall(text)) + 23 * text.count(".")
+        if bound <= WEIGHT_MAX:
+            return True
+    return bool(parse_tweet(text).valid)
+
+
+def shortened(text: str) -> str:
+    """Return a text as X gives it back: links as t.co, and `<>&` as entities."""
+    links = extract_urls_with_indices(text) if "." in text else []
+    for link in reversed(links):
+        begin, end = link["indices"]
+        name = base64.urlsafe_b64encode(hashlib.sha256(link["url"].encode()).digest())[:10]
+        text = f"{text[:begin]}https://t.co/{name.decode().replace('-', 'A')}{text[end:]}"
+    return escape(text, quote=False)
+
+
+class X:
+    """The stand-in."""
+
+    def __init__(self, posts: Posts, clock: Clock) -> None:
+        self._posts = posts
+        self._clock = clock
+        self._windows = {
+            "create": Window(100, 900, clock),
+            "delete": Window(50, 900, clock),
+            "me": Window(75, 900, clock),
+            "read": Window(900, 900, clock),
+        }
+        self._last_id = 0
+        self.answers = Answers(
+            refused=lambda: _forbidden("You are not permitted to perform this action."),
+            rate_limited=self._rate_limited,
+            failed=lambda: _problem(500, "Internal Server Error", "Internal Server Error"),
+            without_id=lambda: answer({"errors": [_NO_ID]}, 201),
+            expired_token=_unauthorized,
+            duplicate=_duplicate,
+        )
+        self.able = possible(self.answers)
+
+    def route(self, router: UrlDispatcher, faults: Faults) -> None:
+        """Put the network's addresses under /x."""
+        stage = Stage(NAME, self._posts, faults, self.answers)
+        router.add_post(f"/{NAME}/2/tweets", stage.on(On.CREATE, self.create))
+        router.add_get(f"/{NAME}/2/users/me", stage.on(On.READ, self.me))
+        router.add_get(f"/{NAME}/2/users/{{id}}/tweets", stage.on(On.READ, self.timeline))
+        router.add_get(f"/{NAME}/2/tweets/{{id}}", stage.on(On.READ, self.read))
+        router.add_delete(f"/{NAME}/2/tweets/{{id}}", stage.on(On.DELETE, self.delete))
+
+    async def create(self, request: Request) -> Response:
+        """POST /2/tweets."""
+        author = author_of(request)
+        if not author:
+            return _unauthorized()
+        try:
+            body = json.loads(await request.read())
+        except ValueError:
+            return _invalid("Body is not valid JSON.")
+        if fault := wrong(body):
+            return _invalid(fault)
+        text = body["text"]
+        self._posts.name(NAME, request["call"], hashlib.sha256(text.encode()).hexdigest())
+        if refusal := self._refusal(author, body):
+            return refusal
+        post = self._posts.add(self._post(author, body), (author.handle, text.strip()))
+        data = {"id": post.id, "text": shortened(text), "edit_history_tweet_ids": [post.id]}
+        return answer({"data": data}, 201, self._headers("create"))
+
+    def _refusal(self, author: Account, body: Mapping[str, Any]) -> Response | None:
+        text = body["text"]
+        if not fits(text):
+            return _invalid(f"Your post is longer than {WEIGHT_MAX} characters, or has wrong ones.")
+        before = self._posts.marked(NAME, (author.handle, text.strip()))
+        if before and not before.deleted and self._clock.now() - before.created < DUPLICATE_KEPT:
+            return _duplicate()
+        replied = _replied(body)
+        if replied and not self._posts.get(NAME, replied):
+            return _forbidden("You attempted to reply to a post that is deleted or not visible.")
+        return None
+
+    def _post(self, author: Account, body: Mapping[str, Any]) -> Post:
+        now = self._clock.now()
+        milliseconds = int(now.timestamp() * 1000) - EPOCH_MILLISECONDS
+        self._last_id = max(self._last_id + 1, milliseconds << 22)
+        media = body.get("media", {}).get("media_ids", [])
+        return Post(
+            NAME,
+            str(self._last_id),
+            author,
+            body["text"],
+            now,
+            reply_to=_replied(body),
+            media=[{"id": one} for one in media],
+        )
+
+    async def delete(self, request: Request) -> Response:
+        """DELETE /2/tweets/{id}."""
+        author = author_of(request)
+        if not author:
+            return _unauthorized()
+        post = self._posts.get(NAME, request.match_info["id"])
+        if not post:
+            return answer(_not_found(request.match_info["id"]) | {"status": 404}, 404)
+        if post.account != author:
+            return _forbidden("You are not authorized to delete this Tweet.")
+        post.deleted = True
+        return answer({"data": {"deleted": True}}, headers=self._headers("delete"))
+
+    async def me(self, request: Request) -> Response:
+        """GET /2/users/me."""
+        author = author_of(request)
+        if not author:
+            return _unauthorized()
+        user = {"id": str(author.number), "name": author.name, "username": author.handle}
+        return answer({"data": user}, headers=self._headers("me"))
+
+    async def read(self, request: Request) -> Response:
+        """GET /2/tweets/{id}: one that is not there is a 200 with `errors`."""
+        if not author_of(request):
+            return _unauthorized()
+        identity = request.match_info["id"]
+        post = self._posts.get(NAME, identity)
+        body = {"data": _shown(post, request)} if post else {"errors": [_not_found(identity)]}
+        return answer(body, headers=self._headers("read"))
+
+    async def timeline(self, request: Request) -> Response:
+        """GET /2/users/{id}/tweets: newest first, paged, from `start_time` on."""
+        author = author_of(request)
+        if not author:
+            return _unauthorized()
+        try:
+            wanted = Wanted(request.query)
+        except ValueError as error:
+            return _invalid(str(error))
+        own = request.match_info["id"] == str(author.number)
+        found = [post for post in self._posts.listed(NAME, author) if own and wanted.takes(post)]
+        page = found[: wanted.most]
+        meta: dict[str, Any] = {"result_count": len(page)}
+        if not page:
+            return answer({"meta": meta}, headers=self._headers("read"))
+        meta |= {"newest_id": page[0].id, "oldest_id": page[-1].id}
+        if len(found) > len(page):
+            meta["next_token"] = token_after(page[-1].id)
+        data = [_shown(post, request) for post in page]
+        return answer({"data": data, "meta": meta}, headers=self._headers("read"))
+
+    def _headers(self, window: str) -> dict[str, str]:
+        left, ends = self._windows[window].use()
+        return _rate_headers(self._windows[window].limit, left, ends)
+
+    def _rate_limited(self, seconds: float) -> Response:
+        ends = int(self._clock.now().timestamp() + seconds + 0.999)
+        refused = _problem(429, "Too Many Requests", "Too Many Requests")
+        refused.headers.update(_rate_headers(self._windows["create"].limit, 0, ends))
+        return refused
+
+
+_NO_ID = {"title": "Internal Error", "detail": "The post has no id.", "type": "about:blank"}
+
+
+def _rate_headers(limit: int, left: int, ends: int) -> dict[str, str]:
+    return {
+        "x-rate-limit-limit": str(limit),
+        "x-rate-limit-remaining": str(left),
+        "x-rate-limit-reset": str(ends),
+    }
+
+
+def _not_found(identity: str) -> dict[str, Any]:
+    return {
+        "value": identity,
+        "detail": f"Could not find tweet with id: [{identity}].",
+        "title": "Not Found Error",
+        "resource_type": "tweet",
+        "parameter": "id",
+        "resource_id": identity,
+        "type": f"{_PROBLEMS}/resource-not-found",
+    }
+
+
+def _shown(post: Post, request: Request) -> dict[str, Any]:
+    """Return a post with the fields that were asked for, in the spelling that was asked in."""
+    newer = "post.fields" in request.query
+    asked = request.query.get("post.fields" if newer else "tweet.fields", "")
+    every: dict[str, Any] = {
+        "id": post.id,
+        "text": shortened(post.text),
+        "created_at": post.created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+        "author_id": str(post.account.number),
+        "lang": "und",
+        "conversation_id": post.id,
+    }
+    shown = {name: every[name] for name in every if name in {"id", "text", *asked.split(",")}}
+    return shown | {f"edit_history_{'post' if newer else 'tweet'}_ids": [post.id]}
+
+
+def _replied(body: Mapping[str, Any]) -> str | None:
+    reply: str | None = body.get("reply", {}).get("in_reply_to_tweet_id")
+    return reply
