@@ -1,4 +1,4 @@
-"""Requests of a blocking library, made in a thread: what they saw, and how to end them from outside.
+"""Requests of a blocking library in a thread: what they saw, and how to end them from outside.
 
 A library's exceptions look alike before and after a post was written, and its timeouts hold for one
 read: an answer that drips in byte by byte would keep a thread for hours. So the connection notes
