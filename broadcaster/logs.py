@@ -50,6 +50,7 @@ _SECRET_VALUES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(Bearer|Basic|OAuth) +[^\s,;\"']{8,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
     (re.compile(r"\beyJ[\w-]{5,}\.[\w-]+(\.[\w-]*)?"), HIDDEN),
     (re.compile(r"\bwhsec_[A-Za-z0-9+/=_-]+"), HIDDEN),
+    (re.compile(r"\b(bcast_[0-9A-Za-z]+)_[0-9A-Za-z_]+"), rf"\1_{HIDDEN}"),
     (
         re.compile(
             r"([?&][-+]?[\w.-]*(?:token|key|secret|pass|auth|sig)[\w.-]*=)[^&\s\"']+", re.IGNORECASE
