@@ -21,7 +21,9 @@ PACKAGE = "broadcaster"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"alert", "clock", "config", "logs", "measure"}),
     frozenset({"delivery"}),
-    frozenset({"answer", "channels", "policy", "record", "render", "store"}),
+    frozenset(
+        {"answer", "channels", "facts", "policy", "record", "render", "store", "texts", "wording"}
+    ),
     frozenset({"audit", "auth", "dispatcher", "intake", "notices", "web"}),
     frozenset({"app"}),
     frozenset({"sandbox"}),
