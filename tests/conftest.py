@@ -14,7 +14,7 @@ from types import FrameType
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.peers.pds", "tests.peers.postgres", "tests.peers.smtp"]
+pytest_plugins = ["tests.peers.pds", "tests.peers.postgres", "tests.peers.smtp", "tests.stores"]
 
 # A machine under load is no reason to fail; `limit` watches over time.
 settings.register_profile("project", deadline=None)

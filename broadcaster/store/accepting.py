@@ -15,7 +15,7 @@ from broadcaster.store import journal
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Move, NewNotice
 from broadcaster.store.rows import from_accepted, from_delivery, from_us, to_us
-from broadcaster.store.tables import alert, channel, delivery, idempotency, incident
+from broadcaster.store.tables import alert, among, channel, delivery, idempotency, incident
 
 NEVER_CARRIED = "never carried the warning"
 KEPT = timedelta(days=30)
@@ -53,7 +53,7 @@ _STILL_WAITING = select(
 ).where(
     delivery.c.incident == bindparam("of"),
     delivery.c.version < bindparam("version_now"),
-    delivery.c.state.in_([State.QUEUED.value, State.WAITING.value]),
+    among(delivery.c.state, (State.QUEUED, State.WAITING)),
 )
 _CARRIED = (
     select(delivery.c.channel, func.min(delivery.c.type).label("type"))
@@ -61,9 +61,7 @@ _CARRIED = (
         delivery.c.incident == bindparam("of"),
         delivery.c.version < bindparam("version_now"),
         or_(
-            delivery.c.state.in_(
-                [s.value for s in (State.SENDING, State.UNKNOWN, State.SENT, State.VISIBLE)]
-            ),
+            among(delivery.c.state, (State.SENDING, State.UNKNOWN, State.SENT, State.VISIBLE)),
             (delivery.c.state == State.FAILED.value) & (delivery.c.doubtful == 1),
         ),
     )
@@ -72,7 +70,7 @@ _CARRIED = (
 _POSTS_TODAY = select(func.count().label("n")).where(
     delivery.c.channel == bindparam("name"),
     delivery.c.accepted >= bindparam("since"),
-    delivery.c.state.not_in([s.value for s in (State.WITHHELD, State.SUPERSEDED, State.EXPIRED)]),
+    ~among(delivery.c.state, (State.WITHHELD, State.SUPERSEDED, State.EXPIRED)),
 )
 _LAST_STAMP = select(channel.c.last_stamp).where(channel.c.name == bindparam("of"))
 _KEEP_STAMP = (

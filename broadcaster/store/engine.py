@@ -110,10 +110,9 @@ class Database:
                 dialect=self._dialect, column_keys=list(columns)
             )
             return str(compiled).partition(" RETURNING ")[0], {}
-        compiled = statement.compile(
-            dialect=self._dialect, compile_kwargs={"render_postcompile": True}
-        )
-        return str(compiled), dict(compiled.params)
+        compiled = statement.compile(dialect=self._dialect)
+        fixed = {name: one.value for one, name in compiled.bind_names.items() if not one.required}
+        return str(compiled), fixed
 
 
 @dataclass(slots=True)

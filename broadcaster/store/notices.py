@@ -14,7 +14,7 @@ from broadcaster.store import journal
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import NewNotice
 from broadcaster.store.rows import from_us, maybe_time, to_us
-from broadcaster.store.tables import alert, delivery, notice, told
+from broadcaster.store.tables import alert, among, delivery, notice, told
 
 _OPEN = (
     select(notice)
@@ -29,7 +29,7 @@ _NOT_OUT = (
     select(delivery.c.channel, delivery.c.part, delivery.c.state, delivery.c.reason)
     .where(
         delivery.c.alert == bindparam("of"),
-        delivery.c.state.in_([s.value for s in (State.QUEUED, State.SENDING, State.UNKNOWN)]),
+        among(delivery.c.state, (State.QUEUED, State.SENDING, State.UNKNOWN)),
     )
     .order_by(delivery.c.position)
 )

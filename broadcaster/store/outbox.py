@@ -25,14 +25,14 @@ from broadcaster.store import journal
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Move, NewNotice
 from broadcaster.store.rows import delivery_of, from_us, receipt_to_json, to_us
-from broadcaster.store.tables import attempt, attempt_end, delivery, incident, quarantine
+from broadcaster.store.tables import among, attempt, attempt_end, delivery, incident, quarantine
 
 _older = delivery.alias("older")
 _OLDER_OPEN = exists().where(
     _older.c.incident == delivery.c.incident,
     _older.c.channel == delivery.c.channel,
     _older.c.version < delivery.c.version,
-    _older.c.state.in_([State.SENDING.value, State.UNKNOWN.value]),
+    among(_older.c.state, (State.SENDING, State.UNKNOWN)),
 )
 _DUE = (
     select(delivery, incident.c.newest, incident.c.ended)
@@ -48,7 +48,7 @@ _DUE = (
 )
 _NEXT_DUE = select(func.min(delivery.c.due).label("due")).where(
     delivery.c.channel == bindparam("of"),
-    delivery.c.state.in_([State.QUEUED.value, State.UNKNOWN.value]),
+    among(delivery.c.state, (State.QUEUED, State.UNKNOWN)),
 )
 _INTENT = (
     update(delivery)
@@ -66,7 +66,7 @@ _EARLIER_POST = (
         delivery.c.channel == bindparam("on"),
         delivery.c.version < bindparam("version_now"),
         delivery.c.receipt.is_not(None),
-        delivery.c.state.in_([state.value for state in OUT]),
+        among(delivery.c.state, OUT),
     )
     .order_by(delivery.c.version.desc(), (delivery.c.part == bindparam("same_part")).desc())
     .limit(1)
@@ -84,7 +84,7 @@ _TO_READ = (
 )
 _DOUBTS = select(func.count().label("n")).where(
     attempt_end.c.delivery == bindparam("of"),
-    attempt_end.c.outcome.in_([one.value for one in LEFT_DOUBT]),
+    among(attempt_end.c.outcome, LEFT_DOUBT),
 )
 _ONE = (
     select(delivery, incident.c.newest, incident.c.ended)
@@ -122,18 +122,18 @@ _LAST_OPEN_ATTEMPT = (
 _OVERDUE = (
     select(delivery)
     .where(
-        delivery.c.state.in_([State.QUEUED.value, State.WAITING.value]),
+        among(delivery.c.state, (State.QUEUED, State.WAITING)),
         delivery.c.expires <= bindparam("now"),
     )
     .limit(500)
 )
 _OPEN_ON = select(delivery).where(
     delivery.c.channel == bindparam("of"),
-    delivery.c.state.in_([State.QUEUED.value, State.UNKNOWN.value]),
+    among(delivery.c.state, (State.QUEUED, State.UNKNOWN)),
 )
 _OPEN_CHANNELS = (
     select(delivery.c.channel)
-    .where(delivery.c.state.in_([s.value for s in (State.QUEUED, State.UNKNOWN, State.SENDING)]))
+    .where(among(delivery.c.state, (State.QUEUED, State.UNKNOWN, State.SENDING)))
     .distinct()
 )
 

@@ -22,6 +22,7 @@ from broadcaster.store.rows import (
 )
 from broadcaster.store.tables import (
     alert,
+    among,
     attempt,
     attempt_end,
     audit,
@@ -94,9 +95,7 @@ _COUNTS = (
     .where(delivery.c.alert == bindparam("of"))
     .group_by(delivery.c.state)
 )
-_HAS_OPEN = exists().where(
-    delivery.c.alert == alert.c.id, delivery.c.state.in_([state.value for state in OPEN])
-)
+_HAS_OPEN = exists().where(delivery.c.alert == alert.c.id, among(delivery.c.state, OPEN))
 _CLOSED = or_(alert.c.ended.is_not(None), alert.c.superseded_by.is_not(None))
 _IN_STATE = {
     "ended": _CLOSED,
