@@ -1,0 +1,393 @@
+"""The dispatcher over a real store, with a network in memory that does as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from broadcaster.channels import Channel
+from broadcaster.clock import SystemClock
+from broadcaster.delivery import (
+    Delivery,
+    Guarantee,
+    NeedsPerson,
+    NotSent,
+    Receipt,
+    Rejected,
+    State,
+    Unknown,
+)
+from broadcaster.dispatcher import Dispatcher
+from broadcaster.record import Accepted, NoticeKind, Refused
+from broadcaster.store import Store
+from tests.kit import SHORT, FakeChannel, alert, eventually, plan, posting_then, raising, states
+
+LOST = Unknown("the answer was lost")
+
+
+@asynccontextmanager
+async def running(store: Store, *channels: FakeChannel) -> AsyncIterator[Dispatcher]:
+    """Run a dispatcher over these channels."""
+    known: dict[str, Channel] = {channel.name: channel for channel in channels}
+    dispatcher = Dispatcher(store, known, SHORT, SystemClock())
+    await dispatcher.start()
+    try:
+        yield dispatcher
+    finally:
+        await dispatcher.stop()
+        assert dispatcher.fault is None
+
+
+async def _go(store: Store, dispatcher: Dispatcher, *channels: str, **wanted: object) -> Accepted:
+    acceptance = await store.accept(plan(channels or ("one",), **wanted))  # type: ignore[arg-type]
+    dispatcher.wake()
+    return acceptance.accepted
+
+
+def _is(store: Store, accepted: Accepted, **wanted: str) -> Callable[[], Awaitable[bool]]:
+    async def check() -> bool:
+        view = await store.view(accepted.id)
+        assert view is not None
+        return dict(states(view.deliveries)) == wanted
+
+    return check
+
+
+async def _kinds(store: Store) -> list[NoticeKind]:
+    return [matter.notice.kind for matter in await store.open_notices()]
+
+
+async def test_an_alert_goes_out_on_every_channel_at_once(store: Store) -> None:
+    """Accepted, claimed, sent, recorded with its receipt."""
+    channels = [FakeChannel(name) for name in ("one", "two", "three")]
+    async with running(store, *channels) as dispatcher:
+        accepted = await _go(store, dispatcher, "one", "two", "three")
+        await eventually(_is(store, accepted, one="sent", two="sent", three="sent"))
+    view = await store.view(accepted.id)
+    assert view is not None
+    delivery, attempts = view.deliveries[0]
+    assert delivery.receipt is not None
+    assert delivery.receipt.url == f"https://fake.example/{delivery.id}"
+    assert [(one.number, one.outcome) for one in attempts] == [(1, "accepted")]
+    assert [len(channel.sends) for channel in channels] == [1, 1, 1]
+
+
+async def test_what_was_not_sent_is_tried_again(store: Store) -> None:
+    """A refused connection proves that nothing was posted."""
+    one = FakeChannel(script=[raising(NotSent("refused")), raising(NotSent("refused"))])
+    async with running(store, one) as dispatcher:
+        accepted = await _go(store, dispatcher)
+        await eventually(_is(store, accepted, one="sent"))
+    assert (len(one.sends), len(one.posts)) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "guarantee", [Guarantee.SERVER_KEY, Guarantee.CALLER_ID, Guarantee.READ_BACK]
+)
+async def test_a_lost_answer_is_found_by_reading_back(store: Store, guarantee: Guarantee) -> None:
+    """It was posted once, and it stays one."""
+    one = FakeChannel(guarantee=guarantee, script=[posting_then(LOST)])
+    async with running(store, one) as dispatcher:
+        accepted = await _go(store, dispatcher)
+        await eventually(_is(store, accepted, one="sent"))
+    assert (len(one.sends), len(one.posts)) == (1, 1)
+    assert await _kinds(store) == []
+
+
+@pytest.mark.parametrize(
+    "guarantee", [Guarantee.SERVER_KEY, Guarantee.CALLER_ID, Guarantee.READ_BACK]
+)
+async def test_a_lost_request_is_sent_again_after_its_absence_is_proved(
+    store: Store, guarantee: Guarantee
+) -> None:
+    """Unknown, not there when read back: sent again, once."""
+    one = FakeChannel(guarantee=guarantee, script=[raising(LOST)])
+    async with running(store, one) as dispatcher:
+        accepted = await _go(store, dispatcher)
+        await eventually(_is(store, accepted, one="sent"))
+    assert (len(one.sends), len(one.posts)) == (2, 1)
+
+
+async def test_lost_twice_and_absent_stays_unknown_with_people_told(sqlite_store: Store) -> None:
+    """Where only a list tells, there is one resend and no more."""
+    one = FakeChannel(guarantee=Guarantee.READ_BACK, script=[raising(LOST), raising(LOST)])
+    async with running(sqlite_store, one) as dispatcher:
+        accepted = await _go(sqlite_store, dispatcher)
+        await eventually(lambda: len(one.sends) == 2)
+        await asyncio.sleep(0.4)
+        assert await _is(sqlite_store, accepted, one="unknown")()
+        assert NoticeKind.UNKNOWN in await _kinds(sqlite_store)
+    assert len(one.sends) == 2
+
+
+async def test_a_held_channel_is_never_resent_and_told_at_once(sqlite_store: Store) -> None:
+    """Chat and public posts without key or list: a person looks."""
+    one = FakeChannel(guarantee=Guarantee.NONE, script=[posting_then(LOST)])
+    async with running(sqlite_store, one) as dispatcher:
+        accepted = await _go(sqlite_store, dispatcher)
+        await eventually(_is(sqlite_store, accepted, one="unknown"))
+        await asyncio.sleep(0.1)
+        due = [m.notice for m in await sqlite_store.due_notices()]
+        assert [notice.kind for notice in due] == [NoticeKind.UNKNOWN]
+    assert len(one.sends) == 1
+
+
+async def test_a_person_confirms_or_retries_what_is_held(sqlite_store: Store) -> None:
+    """Somebody looked at the account: it is there, or it is not."""
+    one = FakeChannel(guarantee=Guarantee.NONE, script=[raising(LOST)] * 2)
+    async with running(sqlite_store, one) as dispatcher:
+        first = await _go(sqlite_store, dispatcher)
+        second = await _go(sqlite_store, dispatcher)
+        for accepted in (first, second):
+            await eventually(_is(sqlite_store, accepted, one="unknown"))
+        await asyncio.sleep(0.1)
+        await sqlite_store.confirm(f"{first.id}-one", "https://chat.example/1", "key:a")
+        await sqlite_store.retry(f"{second.id}-one", "key:a")
+        dispatcher.wake()
+        await eventually(_is(sqlite_store, first, one="sent"))
+        await eventually(_is(sqlite_store, second, one="sent"))
+    assert len(one.sends) == 3
+
+
+async def test_mail_is_resent_where_configured(sqlite_store: Store) -> None:
+    """At least once, and shown as such: the attempts tell."""
+    one = FakeChannel(
+        guarantee=Guarantee.NONE, resend_on_unknown=True, script=[posting_then(LOST)]
+    )
+    async with running(sqlite_store, one) as dispatcher:
+        accepted = await _go(sqlite_store, dispatcher)
+        await eventually(_is(sqlite_store, accepted, one="sent"))
+    view = await sqlite_store.view(accepted.id)
+    assert view is not None
+    assert [one.outcome for one in view.deliveries[0][1]] == ["unknown", "accepted"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (Rejected("422: too long"), NoticeKind.FAILED),
+        (NeedsPerson("401: the token was revoked"), NoticeKind.NEEDS_PERSON),
+        (Rejected("403: duplicate", duplicate=True), NoticeKind.FAILED),
+    ],
+)
+async def test_a_refusal_fails_at_once_and_is_told(
+    store: Store, failure: Exception, kind: NoticeKind
+) -> None:
+    """The same request would be refused again; a first `duplicate` is a plain rejection."""
+    one = FakeChannel(guarantee=Guarantee.READ_BACK, script=[raising(failure)])
+    async with running(store, one) as dispatcher:
+        accepted = await _go(store, dispatcher)
+        await eventually(_is(store, accepted, one="failed"))
+        assert await _kinds(store) == [kind]
+    assert len(one.sends) == 1
+
+
+async def test_duplicate_after_a_doubt_is_evidence_and_is_read_back(sqlite_store: Store) -> None:
+    """The network says it has the text; its list shows it a little later."""
+    one = FakeChannel(guarantee=Guarantee.READ_BACK, hidden=True)
+
+    async def refuse_as_duplicate(channel: FakeChannel, _: Delivery) -> Receipt:
+        channel.hidden = False
+        raise Rejected("duplicate content", duplicate=True)
+
+    one.script = [posting_then(LOST), refuse_as_duplicate]
+    async with running(sqlite_store, one) as dispatcher:
+        accepted = await _go(sqlite_store, dispatcher)
+        await eventually(_is(sqlite_store, accepted, one="sent"))
+    assert (len(one.sends), len(one.posts)) == (2, 1)
+
+
+async def test_a_person_retries_a_failed_delivery(store: Store) -> None:
+    """After the cause is mended, one order puts it back; repeating the order does no harm."""
+    one = FakeChannel(script=[raising(NeedsPerson("token"))])
+    async with running(store, one) as dispatcher:
+        accepted = await _go(store, dispatcher)
+        await eventually(_is(store, accepted, one="failed"))
+        for _ in range(2):
+            await store.retry(f"{accepted.id}-one", "key:a")
+        await dispatcher.resume("one")
+        await eventually(_is(store, accepted, one="sent"))
+        assert await _kinds(store) == []
+        with pytest.raises(Refused):
+            await store.retry(f"{accepted.id}-one", "key:a")
+
+
+async def test_a_hanging_channel_delays_no_other(sqlite_store: Store) -> None:
+    """Each channel has its own slots; the attempt past its limit is unknown and never repeated."""
+    never = asyncio.Event()
+
+    async def hang(channel: FakeChannel, delivery: Delivery) -> Receipt:
+        await never.wait()
+        return channel.publish(delivery)
+
+    one, two = FakeChannel("one", script=[hang]), FakeChannel("two")
+    async with running(sqlite_store, one, two) as dispatcher:
+        dispatcher._timing = SHORT.model_copy(update={"attempt_seconds": 0.01})  # noqa: SLF001
+        accepted = await _go(sqlite_store, dispatcher, "one", "two")
+        await eventually(_is(sqlite_store, accepted, one="sending", two="sent"))
+        await eventually(_is(sqlite_store, accepted, one="unknown", two="sent"))
+        await asyncio.sleep(0.3)
+        assert (dispatcher.stuck, len(one.sends)) == (1, 1)
+        never.set()
+        await eventually(_is(sqlite_store, accepted, one="sent", two="sent"))
+    assert len(one.posts) == 1
+
+
+async def test_a_429_pauses_the_channel_and_is_honoured(sqlite_store: Store) -> None:
+    """Nothing more is tried on it before the time it named; then one trial goes first."""
+    wait = timedelta(seconds=0.4)
+    one = FakeChannel(script=[raising(NotSent("429", wait, rate_limited=True))])
+    async with running(sqlite_store, one) as dispatcher:
+        began = asyncio.get_running_loop().time()
+        first = await _go(sqlite_store, dispatcher)
+        await eventually(lambda: len(one.sends) == 1)
+        await asyncio.sleep(0.05)
+        second = await _go(sqlite_store, dispatcher)
+        await eventually(_is(sqlite_store, first, one="sent"))
+        await eventually(_is(sqlite_store, second, one="sent"))
+        assert asyncio.get_running_loop().time() - began >= 0.4
+    assert len(one.sends) == 3
+
+
+async def test_a_410_switches_the_channel_off_and_is_told(sqlite_store: Store) -> None:
+    """The receiver wants no more: nothing is sent until a person switches it on again."""
+    one = FakeChannel(script=[raising(NeedsPerson("410: gone", switch_off=True))])
+    async with running(sqlite_store, one) as dispatcher:
+        first = await _go(sqlite_store, dispatcher)
+        await eventually(_is(sqlite_store, first, one="failed"))
+        second = await _go(sqlite_store, dispatcher)
+        await asyncio.sleep(0.2)
+        assert await _is(sqlite_store, second, one="queued")()
+        assert NoticeKind.CHANNEL in await _kinds(sqlite_store)
+        await dispatcher.resume("one")
+        await eventually(_is(sqlite_store, second, one="sent"))
+
+
+async def test_an_all_clear_never_overtakes_its_alert(store: Store) -> None:
+    """While the alert's fate is open, the all-clear waits; then it answers the alert's post."""
+    gate = asyncio.Event()
+
+    async def slow(channel: FakeChannel, delivery: Delivery) -> Receipt:
+        await gate.wait()
+        return channel.publish(delivery)
+
+    one = FakeChannel(script=[slow])
+    async with running(store, one) as dispatcher:
+        first = await _go(store, dispatcher)
+        await eventually(lambda: len(one.sends) == 1)
+        said = alert(msgType="Cancel", references=[first.id], info=[])
+        cancel = await _go(store, dispatcher, after=first, said=said)
+        await asyncio.sleep(0.1)
+        assert len(one.sends) == 1
+        gate.set()
+        await eventually(_is(store, cancel, one="sent"))
+    assert [post.version for post in one.posts] == [1, 2]
+    reply = one.posts[1].reply_to
+    assert reply is not None
+    assert reply.remote_id == f"post-{first.id}-one"
+
+
+async def test_the_newer_goes_anyway_after_the_hold(sqlite_store: Store) -> None:
+    """An alert whose fate cannot be resolved must not keep the all-clear back for ever."""
+    one = FakeChannel(guarantee=Guarantee.NONE, script=[posting_then(LOST)])
+    async with running(sqlite_store, one) as dispatcher:
+        first = await _go(sqlite_store, dispatcher)
+        await eventually(_is(sqlite_store, first, one="unknown"))
+        began = asyncio.get_running_loop().time()
+        said = alert(msgType="Cancel", references=[first.id], info=[])
+        cancel = await _go(sqlite_store, dispatcher, after=first, said=said)
+        await eventually(_is(sqlite_store, cancel, one="sent"))
+        assert asyncio.get_running_loop().time() - began >= SHORT.order_hold_seconds * 0.9
+
+
+async def test_the_old_text_never_appears_after_the_all_clear(sqlite_store: Store) -> None:
+    """X: the answer is lost, the list hides the post, the all-clear comes: the old is only read."""
+    one = FakeChannel(guarantee=Guarantee.READ_BACK, hidden=True, script=[raising(LOST)])
+    async with running(sqlite_store, one) as dispatcher:
+        first = await _go(sqlite_store, dispatcher)
+        await eventually(_is(sqlite_store, first, one="unknown"))
+        said = alert(msgType="Cancel", references=[first.id], info=[])
+        cancel = await _go(sqlite_store, dispatcher, after=first, said=said)
+        await eventually(_is(sqlite_store, cancel, one="sent"))
+        await eventually(_is(sqlite_store, first, one="superseded"))
+    assert [send.version for send in one.sends] == [1, 2]
+
+
+async def test_an_expired_alert_is_not_sent_and_told(sqlite_store: Store) -> None:
+    """It waited behind a pause until it was over."""
+    wait = timedelta(seconds=0.3)
+    one = FakeChannel(script=[raising(NotSent("429", wait, rate_limited=True))])
+    async with running(sqlite_store, one) as dispatcher:
+        until = datetime.now(UTC) + timedelta(seconds=0.2)
+        accepted = await _go(sqlite_store, dispatcher, expires=until)
+        await eventually(_is(sqlite_store, accepted, one="expired"))
+        kinds = await _kinds(sqlite_store)
+    assert NoticeKind.EXPIRED in kinds
+    assert len(one.sends) == 1
+
+
+async def test_an_interrupted_attempt_is_resolved_first_after_a_restart(store: Store) -> None:
+    """What was `sending` when the process ended is unknown, read back, and found."""
+    one = FakeChannel(guarantee=Guarantee.READ_BACK)
+    accepted = (await store.accept(plan())).accepted
+    claims = await store.claim({"one": 1}, timedelta(seconds=20))
+    one.publish(claims.deliveries[0])
+    async with running(store, one):
+        await eventually(_is(store, accepted, one="sent"))
+    view = await store.view(accepted.id)
+    assert view is not None
+    assert [attempt.outcome for attempt in view.deliveries[0][1]] == ["interrupted"]
+    assert one.sends == []
+
+
+async def test_open_rows_of_a_removed_channel_fail_and_are_told(store: Store) -> None:
+    """Nobody would ever send them."""
+    accepted = (await store.accept(plan(["one", "two"]))).accepted
+    async with running(store, FakeChannel("one")):
+        await eventually(_is(store, accepted, one="sent", two="failed"))
+        assert await _kinds(store) == [NoticeKind.NEEDS_PERSON]
+
+
+async def test_a_fault_in_a_channels_code_is_unknown_and_stops_nothing(sqlite_store: Store) -> None:
+    """An unexpected exception proves nothing about the network."""
+    one = FakeChannel(script=[raising(ZeroDivisionError())])
+    async with running(sqlite_store, one, FakeChannel("two")) as dispatcher:
+        accepted = await _go(sqlite_store, dispatcher, "one", "two")
+        await eventually(_is(sqlite_store, accepted, one="sent", two="sent"))
+    assert len(one.sends) == 2
+
+
+async def test_severity_goes_first_and_corrections_before_all(sqlite_store: Store) -> None:
+    """One slot, three alerts waiting: the all-clear, then Extreme, then Minor."""
+    one = FakeChannel(attempts_at_once=1)
+    old = (await sqlite_store.accept(plan())).accepted
+    async with running(sqlite_store, one):
+        await eventually(_is(sqlite_store, old, one="sent"))
+    info = alert().to_json()["info"][0]
+    for severity in ("Minor", "Extreme"):
+        await sqlite_store.accept(plan(said=alert(info=[info | {"severity": severity}])))
+    said = alert(msgType="Cancel", references=[old.id], info=[])
+    await sqlite_store.accept(plan(after=old, said=said))
+    async with running(sqlite_store, one):
+        await eventually(lambda: len(one.posts) == 4)
+    ranks = [post.rank for post in one.posts[1:]]
+    assert ranks == sorted(ranks)
+    assert one.posts[1].version == 2
+
+
+async def test_stop_lets_running_attempts_finish(sqlite_store: Store) -> None:
+    """SIGTERM: nothing new is claimed, what runs gets its time and is recorded."""
+
+    async def slow(channel: FakeChannel, delivery: Delivery) -> Receipt:
+        await asyncio.sleep(0.1)
+        return channel.publish(delivery)
+
+    one = FakeChannel(script=[slow])
+    async with running(sqlite_store, one) as dispatcher:
+        accepted = await _go(sqlite_store, dispatcher)
+        await eventually(lambda: len(one.sends) == 1)
+    assert await _is(sqlite_store, accepted, one=State.SENT)()
