@@ -1,0 +1,330 @@
+"""What an alert becomes when it is accepted: complete, rendered, one planned delivery per post.
+
+Pure: no database and no clock of its own. What only the accepting transaction can know (which
+channels carried an earlier version, today's posts) is left to it in `Planned`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from broadcaster import answer, policy
+from broadcaster.alert import (
+    Alert,
+    Certainty,
+    Info,
+    ResponseType,
+    Severity,
+    Status,
+    Submission,
+    Urgency,
+)
+from broadcaster.channels import Channel, Limits
+from broadcaster.config import Config
+from broadcaster.delivery import Delivery, Message, State, delivery_key
+from broadcaster.record import Accepted, Plan, Planned
+from broadcaster.render import Facts, Rendered, Renderer
+
+NEVER_CARRIED = "never carried the warning"
+_EXEMPT = frozenset({Status.EXERCISE, Status.TEST})  # the same drill may be sent twice
+_NO_PART = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Where an alert stands in its incident. `carried` are the channels of earlier versions."""
+
+    incident: str
+    number: int = 1
+    replaces: Accepted | None = None
+    carried: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Draft:
+    """An alert as it would be accepted. `unfit` says which channels could not carry its text."""
+
+    accepted: Accepted
+    deliveries: list[Planned] = field(default_factory=list)
+    unfit: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def ends(said: Submission, version: Version) -> bool:
+    """Say whether an alert ends its incident."""
+    return said.is_all_clear and version.number > 1
+
+
+def new_id(now: datetime) -> str:
+    """Return an id that sorts by time: a UUID of version 7 (RFC 9562)."""
+    value = int(now.timestamp() * 1000) << 80 | secrets.randbits(80)
+    value = value & ~(0xF << 76) | 0x7 << 76
+    return str(uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62))
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Plans alerts for the configured channels. `limits` gives what a channel's network allows."""
+
+    channels: Mapping[str, Channel]
+    config: Config
+    renderer: Renderer
+    limits: Callable[[str], Limits]
+
+    def year(self, now: datetime) -> str:
+        """Return the beginning of a reference: prefix and two digits of the local year."""
+        return f"{self.config.texts.reference_prefix}{self._local(now):%y}"
+
+    def targets(self, said: Submission, carried: frozenset[str]) -> list[str]:
+        """Name the channels an alert would go out on."""
+        return [
+            name
+            for name, channel in self.channels.items()
+            if name in carried or not (said.is_all_clear or policy.withheld(said, channel))
+        ]
+
+    def draft(self, said: Submission, version: Version, actor: str, now: datetime) -> Draft:
+        """Complete, render and lay out an alert. Every text is fixed here."""
+        accepted = self._accepted(said, version, actor, now)
+        draft, facts = Draft(accepted), self._facts(accepted, version)
+        for channel in self.channels.values():
+            self._lay_out(draft, facts, version, channel)
+        return self._finish(draft)
+
+    def plan(self, draft: Draft, version: Version) -> Plan:
+        """Return what the accepting transaction writes, without the idempotency record."""
+        accepted, now = draft.accepted, draft.accepted.accepted
+        exempt = accepted.alert.status in _EXEMPT
+        timing = self.config.timing
+        return Plan(
+            accepted,
+            draft.deliveries,
+            accepted.released_by,
+            _answer,
+            replaces=version.replaces.id if version.replaces else None,
+            duplicate_since=None if exempt else now - timedelta(minutes=timing.duplicate_minutes),
+            late=self._late(accepted),
+            day_start=self._local(now).replace(hour=0, minute=0, second=0, microsecond=0),
+        )
+
+    def _local(self, now: datetime) -> datetime:
+        return now.astimezone(ZoneInfo(self.config.server.timezone))
+
+    def _late(self, accepted: Accepted) -> list[datetime]:
+        timing = self.config.timing
+        first = timing.late(accepted.alert.severity)
+        again = [timedelta(seconds=seconds) for seconds in timing.late_again_seconds]
+        return [accepted.accepted + wait for wait in (first, *again)]
+
+    def _accepted(self, said: Submission, version: Version, actor: str, now: datetime) -> Accepted:
+        name = new_id(now)
+        return Accepted(
+            id=name,
+            incident=version.incident,
+            version=version.number,
+            alert=self._complete(said, name, now),
+            expires=self._expires(said, now),
+            accepted=now,
+            released_at=now,
+            released_by=actor,
+            content_key=said.content_key(),
+            content_hash="",
+            ended_at=now if ends(said, version) else None,
+        )
+
+    def _complete(self, said: Submission, name: str, now: datetime) -> Alert:
+        """Fill in what may be left out: identifier (of our own domain) and sent."""
+        host = urlsplit(self.config.server.public_url).hostname
+        sent = said.sent or self._local(now).replace(microsecond=0)
+        identifier = said.identifier or f"{host}.{name}"
+        fields = {key: getattr(said, key) for key in Submission.model_fields}
+        # Every field was validated in the submission; checking it again would cost the most here.
+        return Alert.model_construct(**fields | {"identifier": identifier, "sent": sent})
+
+    def _expires(self, said: Submission, now: datetime) -> datetime:
+        timing = self.config.timing
+        if said.is_all_clear:
+            return now + timing.all_clear
+        return said.expires or now + timing.expiry(said.severity)
+
+    def _lay_out(self, draft: Draft, facts: Facts, version: Version, channel: Channel) -> None:
+        """Add the deliveries of one channel: withheld by rule, withheld for its text, or queued."""
+        rule = self._rule(draft.accepted.alert, version, channel)
+        if rule is not None and channel.config.name not in version.carried:
+            part = _first_language(draft.accepted.alert, channel)
+            draft.deliveries.append(replace(_row(draft, channel, part), reason=rule))
+            return
+        for rendered in self._render(facts, channel):
+            row = _row(draft, channel, rendered.part)
+            draft.deliveries.append(_filled(row, rendered, rule))
+            _warn(draft, row, rendered)
+
+    def _rule(self, alert: Alert, version: Version, channel: Channel) -> str | None:
+        """Say why a channel would not carry this; what carried the warning gets the rest."""
+        if ends(alert, version):
+            return NEVER_CARRIED
+        return policy.withheld(alert, channel)
+
+    def _facts(self, accepted: Accepted, version: Version) -> Facts:
+        alert, before = accepted.alert, version.replaces
+        names = (self.config.texts.source, *(info.sender_name for info in alert.info))
+        return Facts(
+            alert=alert,
+            reference=accepted.reference,
+            replaces=before.reference if before else None,
+            accepted=accepted.accepted,
+            timezone=ZoneInfo(self.config.server.timezone),
+            source=next((name for name in names if name), alert.sender),
+            expires=accepted.expires,
+            ended=before.alert if before and ends(alert, version) else None,
+        )
+
+    def _render(self, facts: Facts, channel: Channel) -> Sequence[Rendered]:
+        """Return a channel's parts. A channel that takes data takes it once, whatever the texts."""
+        rendered = self.renderer.render(facts, channel, self.limits(channel.config.name))
+        if not channel.takes_data:
+            return rendered
+        texts = [one for one in rendered if one.message is not None]
+        return texts[:1] or [_plain(facts.alert, channel)]
+
+    def _finish(self, draft: Draft) -> Draft:
+        """Fix the hash over all texts, then what our webhooks send, which names that hash."""
+        draft.accepted = replace(
+            draft.accepted,
+            content_hash=content_hash(draft.deliveries),
+            warnings=tuple(draft.warnings),
+        )
+        head = answer.alert_json(draft.accepted, (), draft.accepted.accepted)
+        for index, planned in enumerate(draft.deliveries):
+            if planned.message and self.channels[planned.channel].takes_data:
+                body = answer.hook_body(
+                    head, as_delivery(planned, draft.accepted), draft.accepted.accepted
+                )
+                draft.deliveries[index] = replace(
+                    planned, message=replace(planned.message, data=body)
+                )
+        return draft
+
+
+def _first_language(alert: Alert, channel: Channel) -> str:
+    languages = channel.config.languages or [info.language for info in alert.info]
+    return languages[0] if languages else _NO_PART
+
+
+def _plain(alert: Alert, channel: Channel) -> Rendered:
+    language, info = _first_language(alert, channel), alert.info[0]
+    return Rendered(language, Message(info.headline or info.event, language))
+
+
+def _row(draft: Draft, channel: Channel, part: str) -> Planned:
+    """Return a delivery that is withheld until it is given a message."""
+    accepted, name = draft.accepted, channel.config.name
+    return Planned(
+        id=f"{accepted.id}.{len(draft.deliveries) + 1}",
+        channel=name,
+        type=channel.config.type,
+        part=part,
+        state=State.WITHHELD,
+        key=delivery_key(accepted.id, name, part),
+        posts_per_day_max=_guard(accepted.alert, channel),
+    )
+
+
+def _filled(row: Planned, rendered: Rendered, rule: str | None) -> Planned:
+    """Give a delivery its message; under a `rule` it goes out only where the warning is out."""
+    if rendered.message is None:
+        return replace(row, reason=rendered.reason, tell=True)
+    return replace(
+        row,
+        state=State.QUEUED,
+        message=rendered.message,
+        only_if_carried=rule is not None,
+        otherwise=rule,
+    )
+
+
+def _warn(draft: Draft, row: Planned, rendered: Rendered) -> None:
+    where = f"{row.channel} ({row.part})"
+    if rendered.message is None:
+        draft.unfit.append(f"{where}: {rendered.reason}")
+        draft.warnings.append(f"{where}: {rendered.reason}")
+    draft.warnings += [f"{where}: {warning}" for warning in rendered.warnings]
+
+
+def _guard(alert: Alert, channel: Channel) -> int | None:
+    exempt = alert.is_all_clear or alert.severity is Severity.EXTREME
+    return None if exempt else channel.posts_per_day_max
+
+
+def _answer(accepted: Accepted, deliveries: Sequence[Delivery]) -> bytes:
+    rows = [(delivery, ()) for delivery in deliveries]
+    return answer.dumps(answer.alert_json(accepted, rows, accepted.accepted))
+
+
+def as_delivery(planned: Planned, accepted: Accepted) -> Delivery:
+    """Return a planned delivery as its row will begin; for previews and webhook bodies."""
+    queued = planned.state is State.QUEUED
+    return Delivery(
+        id=planned.id,
+        alert=accepted.id,
+        incident=accepted.incident,
+        version=accepted.version,
+        reference=accepted.reference,
+        channel=planned.channel,
+        type=planned.type,
+        part=planned.part,
+        state=planned.state,
+        reason=planned.reason,
+        message=planned.message,
+        key=planned.key,
+        generation=0,
+        stamp=accepted.accepted,
+        rank=0,
+        expires=accepted.expires,
+        accepted=accepted.accepted,
+        due=accepted.accepted if queued else None,
+    )
+
+
+def content_hash(deliveries: Sequence[Planned]) -> str:
+    """Return the SHA-256 over all rendered messages, in a fixed order, in hex."""
+    said = sorted(
+        [one.channel, one.part, one.message.subject or "", one.message.text]
+        for one in deliveries
+        if one.message
+    )
+    return hashlib.sha256(answer.dumps(said)).hexdigest()
+
+
+def all_clear(ended: Alert, text: str | None, language: str | None) -> list[Info]:
+    """Return the content of a Cancel that has none of its own, from the alert it ends.
+
+    Event, area and languages stay, the old instruction does not. `text` becomes the description in
+    `language`, or in the first one.
+    """
+    languages = [info.language.lower() for info in ended.info]
+    wanted = (language or "").lower()
+    at = languages.index(wanted) if wanted in languages else 0
+    return [_cleared(info, text if index == at else None) for index, info in enumerate(ended.info)]
+
+
+def _cleared(info: Info, text: str | None) -> Info:
+    return Info(
+        language=info.language,
+        category=info.category,
+        event=info.event,
+        response_type=[ResponseType.ALL_CLEAR],
+        urgency=Urgency.PAST,
+        severity=Severity.MINOR,
+        certainty=Certainty.OBSERVED,
+        sender_name=info.sender_name,
+        description=text,
+        area=info.area,
+    )

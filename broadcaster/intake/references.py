@@ -1,0 +1,101 @@
+"""What an alert refers to: the incident it continues, and the newest version it replaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from broadcaster import answer
+from broadcaster.alert import Info, MsgType, Submission
+from broadcaster.intake.faults import Fault, Invalid, invalid, pointer
+from broadcaster.intake.plan import Version, all_clear
+from broadcaster.record import Accepted, Refused
+from broadcaster.store import Store
+
+_TRIPLE_PARTS = 3
+
+
+async def resolve(store: Store, said: Submission) -> tuple[Version, Submission]:
+    """Find an alert's place, and complete what it takes over from the version it replaces.
+
+    A new alert's place has no number yet. Raises Invalid (`unknown-reference`, faults of form) or
+    Refused (`foreign-incident`, `not-newest`, `ended`).
+    """
+    if said.references is None:
+        return Version(""), said
+    named = await _named(store, said)
+    newest = await store.newest(named[0].incident) or named[0]
+    _check_status(said, newest)
+    if is_over(newest) and said.msg_type is not MsgType.CANCEL:
+        detail = f"The incident has its all-clear, alert {newest.id}; send a new alert."
+        raise Refused("ended", detail, newest.id)
+    if not is_over(newest) and newest.id not in {one.id for one in named}:
+        detail = f"Alert {newest.id} ({newest.reference}) is the newest; refer to that one."
+        raise Refused("not-newest", detail, newest.id)
+    return await following(store, newest), _completed(said, named, newest)
+
+
+async def following(store: Store, newest: Accepted) -> Version:
+    """Return the place after the newest version of an incident."""
+    carried = frozenset(await store.carried(newest.incident))
+    return Version(newest.incident, newest.version + 1, newest, carried)
+
+
+def is_over(newest: Accepted) -> bool:
+    """Say whether the newest version of an incident ended it."""
+    return newest.ended_at is not None
+
+
+async def _named(store: Store, said: Submission) -> list[Accepted]:
+    """Return the alerts that are named: all known, of one incident, of this sender."""
+    found, unknown = [], []
+    for place, name, sender in _names(said):
+        one = await store.find_alert(name, sender) if name.isprintable() else None
+        if one is None:
+            unknown.append(Fault(place, "there is no such alert here", "unknown-reference"))
+        else:
+            found.append(one)
+    if unknown:
+        raise Invalid("unknown-reference", "It refers to an alert that is not known.", unknown)
+    if any(one.alert.sender != said.sender for one in found):
+        raise Refused("foreign-incident", "This incident belongs to another sender.")
+    if len({one.incident for one in found}) > 1:
+        raise invalid([Fault("/references", "names more than one incident", "references-differ")])
+    return found
+
+
+def _check_status(said: Submission, newest: Accepted) -> None:
+    """A Test or Exercise may not follow on where an Actual warning went out, nor the reverse."""
+    if said.status is not newest.alert.status:
+        detail = f"the incident has the status {newest.alert.status}, and keeps it"
+        raise invalid([Fault("/status", detail, "status-differs")])
+
+
+def _names(said: Submission) -> Iterator[tuple[str, str, str | None]]:
+    """Give place, id or identifier, and sender of everything that is named."""
+    if isinstance(said.references, list):
+        for index, name in enumerate(said.references):
+            yield pointer("references", index), name, None
+        return
+    triples = [triple.split(",") for triple in (said.references or "").split()]
+    if not triples or any(len(triple) != _TRIPLE_PARTS for triple in triples):
+        detail = "must be sender,identifier,sent (several separated by spaces), or a list of ids"
+        raise invalid([Fault("/references", detail, "form")])
+    for sender, identifier, _ in triples:
+        yield "/references", identifier, sender
+
+
+def _completed(said: Submission, named: list[Accepted], newest: Accepted) -> Submission:
+    fields: dict[str, object] = {"references": answer.references_text([one.alert for one in named])}
+    if said.msg_type is MsgType.CANCEL and not said.info:
+        fields["info"] = all_clear(newest.alert, None, None)
+    elif said.msg_type is MsgType.CANCEL:
+        fields["info"] = [_with_area(info, newest) for info in said.info]
+    return said.model_copy(update=fields)
+
+
+def _with_area(info: Info, newest: Accepted) -> Info:
+    if info.area:
+        return info
+    there = [one for one in newest.alert.info if one.language == info.language]
+    source = (there or newest.alert.info)[0]
+    return info.model_copy(update={"area": source.area})
