@@ -37,17 +37,17 @@ def credentials(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
-def configuration(sandbox: Sandbox, directory: Path, *, more: str = "") -> Path:
+def configuration(sandbox: Sandbox, directory: Path, *, more: str = "", port: int = 0) -> Path:
     """Write a configuration and its secrets (mode 0600) into a directory; return its path.
 
-    `more` is TOML put behind it: further tables such as `[timing]`. The daemon listens on a free
-    port, and keeps its SQLite file in the same directory. The sandbox must have been started.
+    `more` is TOML put behind it: further tables such as `[timing]`. The daemon listens on
+    `port` (0: a free one), and keeps its SQLite file in the same directory. The sandbox must have been started.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for name, content in credentials(sandbox).items():
         _write(directory / name, content)
     path = directory / FILE
-    _write(path, _toml(sandbox, directory) + more)
+    _write(path, _toml(sandbox, directory, port) + more)
     return path
 
 
@@ -57,13 +57,13 @@ def _write(path: Path, content: str) -> None:
         file.write(content + "\n")
 
 
-def _toml(sandbox: Sandbox, directory: Path) -> str:
+def _toml(sandbox: Sandbox, directory: Path, port: int) -> str:
     networks = {name: json.dumps(url) for name, url in sandbox.networks.items()}
     fire_brigade = json.dumps(f"{sandbox.networks['webhook']}/fire-brigade")
     store = json.dumps(f"sqlite:///{directory.resolve() / 'broadcaster.db'}")
     return f"""\
 [server]
-listen = "127.0.0.1:0"
+listen = "127.0.0.1:{port}"
 public_url = {json.dumps(sandbox.url)}
 timezone = "Europe/Berlin"
 

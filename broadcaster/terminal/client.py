@@ -191,13 +191,14 @@ def content_type(body: bytes) -> str:
 
 
 def _read(answer: aiohttp.ClientResponse, body: bytes) -> Any:
+    value: Any
     try:
         value = json.loads(body) if body else {}
     except ValueError:
         value = None
     if answer.status >= 300:
-        named = isinstance(value, dict) and ("code" in value or "detail" in value)
-        document = value if named else _no_problem_document(answer)
+        known = isinstance(value, dict) and ("code" in value or "detail" in value)
+        document: Json = value if known else _no_problem_document(answer)
         raise Problem(answer.status, document, retry_after=_seconds(answer.headers))
     if value is None:
         raise Problem(

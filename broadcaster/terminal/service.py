@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import sys
 from pathlib import Path
@@ -111,10 +110,10 @@ async def sandbox(port: int) -> int:
     ended = asyncio.Event()
     for one in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(one, ended.set)
-    networks = Sandbox(port=port)
-    await networks.start()
+    networks = Sandbox()
+    await networks.start(port)
     try:
-        sys.stdout.write(json.dumps(networks.announcement()) + "\n")
+        sys.stdout.write(networks.ready_line() + "\n")
         sys.stdout.flush()
         await ended.wait()
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from http import HTTPStatus
 
 from broadcaster.delivery import State
 from broadcaster.terminal import tables
@@ -11,7 +11,8 @@ from broadcaster.terminal.ending import FINE
 from broadcaster.terminal.output import Output, now
 from broadcaster.terminal.target import Target, connect
 
-OPEN_ALERTS_MAX = 20
+ALERTS_MAX = 20  # looked at closely
+NEEDS_PERSON = frozenset({State.FAILED, State.UNKNOWN, State.EXPIRED, State.WAITING})
 
 
 async def status(target: Target, name: str | None, output: Output) -> int:
@@ -42,42 +43,53 @@ def _standing(alert: Json) -> str:
 
 
 async def _overview(client: Client, output: Output) -> int:
-    found = await client.get("/v1/alerts", state="active", limit=str(OPEN_ALERTS_MAX))
-    active = [await client.alert(one["id"]) for one in listed(found, "alerts")]
-    channels = listed(await client.get("/v1/channels"), "channels")
-    notices = await _notices(client)
-    output.document({"notices": notices, "alerts": active, "channels": channels})
+    found = await _standing_of_all(client)
+    found["alerts"] = [await client.alert(one["id"]) for one in found["alerts"][:ALERTS_MAX]]
+    output.document(found)
     if not output.json:
-        _show_needs(notices, active, output)
-        title = "Active alerts" if active else "No alert is active."
-        output.show(tables.alerts(active, now(), title))
-        output.show(tables.channels(channels, now()))
+        _show_needs(found, output)
+        title = "Active alerts" if found["alerts"] else "No alert is active."
+        output.show(tables.alerts(found["alerts"], now(), title))
+        output.show(tables.channels(found["channels"], now()))
     return FINE
 
 
-async def _notices(client: Client) -> list[Json]:
-    """Return what people are yet to be told; only the daemon's own socket says so."""
+async def _standing_of_all(client: Client) -> Json:
+    """Return alerts and channels; on the daemon's own socket also notices and readiness."""
     try:
-        return listed(await client.get("/control/status"), "notices")
+        found: Json = await client.get("/control/status")
     except Problem as problem:
-        if problem.status in {401, 403, 404}:
-            return []
-        raise
+        if problem.status != HTTPStatus.NOT_FOUND:
+            raise
+        return {
+            "notices": [],
+            "reasons": [],
+            "alerts": listed(await client.get("/v1/alerts", state="active"), "alerts"),
+            "channels": listed(await client.get("/v1/channels"), "channels"),
+        }
+    return found
 
 
-def _show_needs(notices: Sequence[Json], active: Sequence[Json], output: Output) -> None:
-    needy = [
-        (alert, one)
-        for alert in active
-        for one in alert.get("deliveries", [])
-        if one.get("state") in {State.FAILED, State.UNKNOWN, State.EXPIRED, State.WAITING}
+def _show_needs(found: Json, output: Output) -> None:
+    """Say first what nobody was told, then what else needs a person."""
+    notices = sorted(found["notices"], key=lambda notice: bool(notice.get("told")))
+    lines = [f"  Not ready: {reason}" for reason in found.get("reasons", [])]
+    lines += [_notice(notice) for notice in notices]
+    lines += [
+        f"  Nr. {alert['reference']}  {tables.change(one, alert, now())}"
+        for alert in found["alerts"]
+        for one in alert["deliveries"]
+        if one["state"] in NEEDS_PERSON
     ]
-    if not notices and not needy:
+    if lines:
+        output.say("Needs a person:", "bold red")
+        for line in lines:
+            output.say(line)
+    else:
         output.say("Nothing needs a person.", "green")
-        return
-    output.say("Needs a person:", "bold red")
-    for notice in notices:
-        told = "told" if notice.get("told") else "NOBODY WAS TOLD"
-        output.say(f"  {tables.clock(notice.get('created'), now())}  {told}: {notice.get('text')}")
-    for alert, one in needy:
-        output.say(f"  Nr. {alert['reference']}  {tables.change(one, alert, now())}")
+
+
+def _notice(notice: Json) -> str:
+    told = ", ".join(notice.get("told") or [])
+    who = f"told: {told}" if told else "NOBODY WAS TOLD"
+    return f"  {tables.clock(notice['created'], now())}  {who}: {notice['text']}"

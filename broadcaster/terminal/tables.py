@@ -218,7 +218,10 @@ def counts(alert: Json) -> str:
 
 def channels(listed: Sequence[Json], now: datetime) -> Rows:
     """Return channels with their readiness, those that are not ready first."""
-    rows = [_channel(one, now) for one in sorted(listed, key=lambda one: one.get("ready") is True)]
+    rows = [
+        _channel(one, now)
+        for one in sorted(listed, key=lambda one: _readiness(one).get("ready") is True)
+    ]
     headings = ("channel", "type", "ready", "asked", "what was found, and what to do")
     return Rows(headings, rows, "Channels", folded=frozenset(headings[-1:]))
 
@@ -230,13 +233,19 @@ _READY: Mapping[object, tuple[str, str]] = {
 }
 
 
+def _readiness(one: Json) -> Json:
+    readiness: Json = one.get("readiness") or {}
+    return readiness
+
+
 def _channel(one: Json, now: datetime) -> tuple[Text, ...]:
-    found = [one.get(name) for name in ("switched_off", "pause_reason", "sentence", "remedy")]
+    stored = _readiness(one)
+    found = [stored.get(name) for name in ("switched_off", "pause_reason", "sentence", "remedy")]
     return (
         cell(one.get("name"), "bold"),
         cell(one.get("type")),
-        cell(*_READY.get(one.get("ready"), _READY[None])),
-        cell(clock(one.get("probed"), now)),
+        cell(*_READY.get(stored.get("ready"), _READY[None])),
+        cell(clock(stored.get("probed"), now)),
         cell(" ".join(str(part) for part in found if part)),
     )
 

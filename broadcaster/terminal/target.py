@@ -85,7 +85,7 @@ async def _local(file: Path) -> AsyncIterator[Client]:
     else:
         from broadcaster.app import local_client  # noqa: PLC0415 - heavy, and needed only here
 
-        async with local_client(config) as session:
+        async with local_client(file) as session:
             yield Client(session, BASE, str(config.store.directory), running=False)
 
 

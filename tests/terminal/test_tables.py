@@ -128,9 +128,11 @@ def test_counts_name_the_worst_first() -> None:
 
 def test_channels_that_are_not_ready_come_first() -> None:
     """What needs doing is at the top, with what to do."""
+    ready = {"ready": True, "sentence": "Ready."}
+    dry = {"ready": False, "sentence": "No credit.", "remedy": "Buy some."}
     listed = [
-        {"name": "city-bluesky", "type": "bluesky", "ready": True, "sentence": "ready"},
-        {"name": "x", "type": "x", "ready": False, "sentence": "No credit.", "remedy": "Buy some."},
+        {"name": "city-bluesky", "type": "bluesky", "readiness": ready},
+        {"name": "x", "type": "x", "readiness": dry},
     ]
     rows = tables.channels(listed, NOW).rows
     assert [row[0].plain for row in rows] == ["x", "city-bluesky"]
