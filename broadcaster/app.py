@@ -1,0 +1,392 @@
+"""The wiring: the only module that knows everybody.
+
+`serve` is the daemon's life; `local_client` is the same service on a private socket, without
+sending, for commands while no daemon runs; `check` examines without posting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+import structlog
+
+from broadcaster import config as configuration
+from broadcaster.auth import Keyring
+from broadcaster.channels import Channel, build
+from broadcaster.channels.apprise import Target as AppriseTarget
+from broadcaster.clock import DRIFT_MAX, Clock, SystemClock
+from broadcaster.config import Config, ConfigError, Fault, Secrets
+from broadcaster.delivery import Delivery, Rejected
+from broadcaster.dispatcher import Dispatcher
+from broadcaster.intake.alerts import Intake
+from broadcaster.intake.plan import Planner
+from broadcaster.notices import Notices, Target
+from broadcaster.probes import Probes, probed
+from broadcaster.record import Acceptance, NoticeKind, StoreBroken, StoreUnavailable
+from broadcaster.render import Renderer
+from broadcaster.store import NewNotice, Store
+from broadcaster.web import Services, make_app
+from broadcaster.web.listening import listening
+from broadcaster.web.metrics import Metrics, make_metrics
+
+log = structlog.get_logger(__name__)
+
+SOCKET_NAME = "broadcaster.sock"
+MIND_SECONDS = 1.0
+FAULT_EXIT = 70  # EX_SOFTWARE: the supervisor starts the process again
+CONFIG_EXIT = 78  # EX_CONFIG: starting again will not help
+
+
+@dataclass(slots=True)
+class Parts:
+    """Everything that is built from a configuration, before anything runs."""
+
+    config: Config
+    clock: Clock
+    secrets: Secrets
+    channels: dict[str, Channel]
+    targets: list[Target]
+    renderer: Renderer
+
+
+@dataclass(slots=True)
+class Service:
+    """A whole service over an open store."""
+
+    parts: Parts
+    store: Store
+    dispatcher: Dispatcher
+    notices: Notices
+    probes: Probes
+    keyring: Keyring
+    intake: Intake
+    metrics: Metrics
+    _untold: int = 0
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def readiness(self) -> Sequence[str]:
+        """Why no alert could be accepted, or nobody be told; empty: ready."""
+        reasons = [self.store.trouble] if self.store.trouble else []
+        if self.dispatcher.fault is not None:
+            reasons.append("the dispatcher has stopped")
+        if self._untold and self.parts.targets:
+            reasons.append(f"{self._untold} notices have reached nobody")
+        return reasons
+
+    def accepted(self, acceptance: Acceptance) -> None:
+        """Send what was just accepted; one log line per alert."""
+        self.dispatcher.wake({one.channel for one in acceptance.deliveries})
+        alert = acceptance.accepted
+        log.info(
+            "accepted",
+            alert=alert.id,
+            reference=alert.reference,
+            msg_type=alert.alert.msg_type.value,
+            deliveries=len(acceptance.deliveries),
+            by=alert.released_by,
+        )
+
+    async def take_down(self, delivery: Delivery) -> None:
+        """Take a post off its network. Raises a Failure."""
+        channel = self.parts.channels.get(delivery.channel)
+        if channel is None or delivery.receipt is None:
+            raise Rejected("there is nothing of this delivery that could be taken down from here")
+        await channel.retract(delivery.receipt)
+
+    async def start(self) -> None:
+        """Resolve what a crash left, then send, tell, probe and mind."""
+        await self.dispatcher.start()
+        self._tasks = [
+            asyncio.create_task(self.notices.run()),
+            asyncio.create_task(self._mind()),
+        ]
+        self.probes.start()
+
+    async def stop(self) -> None:
+        """Claim nothing new, let running attempts finish, and give everything back."""
+        await self.probes.stop()
+        await self.dispatcher.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.notices.finish()
+
+    async def failed(self) -> None:
+        """Return once the service cannot go on: storage is broken, or a task of its own ended."""
+        broken = asyncio.create_task(self.dispatcher.failed.wait())
+        await asyncio.wait([broken, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        broken.cancel()
+
+    async def _mind(self) -> None:
+        """Look after clock and disk, and count who was not told."""
+        while self.store.trouble is None or "disk is full" in self.store.trouble:
+            try:
+                await self._mind_once()
+            except StoreUnavailable as error:
+                log.warning("store_unavailable", error=str(error))
+            await self.parts.clock.sleep(MIND_SECONDS)
+
+    async def _mind_once(self) -> None:
+        self._untold = len(self.notices.not_told(await self.store.due_notices()))
+        drift = self.store.drift()
+        if abs(drift) > DRIFT_MAX:
+            text = f"the wall clock is {drift.total_seconds():+.0f} s off elapsed time"
+            await self.store.tell(NewNotice(NoticeKind.CLOCK, text, channel="broadcaster"))
+        if self.store.trouble:
+            text = f"{self.store.trouble}: no new alert is accepted, open ones are finished"
+            await self.store.tell(NewNotice(NoticeKind.STORAGE, text, channel="broadcaster"))
+
+
+def prepare(path: Path, clock: Clock | None = None) -> Parts:
+    """Read the configuration and build all that stands on it; every fault at once.
+
+    Raises ConfigError.
+    """
+    config = configuration.load(path)
+    secrets = Secrets(path.resolve().parent)
+    clock = clock or SystemClock()
+    faults: list[Fault] = []
+    channels: dict[str, Channel] = {}
+    try:
+        channels = build(config, secrets, clock)
+    except ConfigError as error:
+        faults += error.faults
+    targets, target_faults = _targets(config, secrets)
+    renderer, template_faults = _renderer(config)
+    faults += [*target_faults, *template_faults]
+    if faults or renderer is None:
+        raise ConfigError(faults)
+    return Parts(config, clock, secrets, channels, targets, renderer)
+
+
+def _targets(config: Config, secrets: Secrets) -> tuple[list[Target], list[Fault]]:
+    targets: list[Target] = []
+    faults = []
+    for place, one in enumerate(config.on_call.targets):
+        try:
+            teller = AppriseTarget(secrets.read(one.url_file), config.timing)
+        except ValueError as error:
+            faults.append(Fault(f"on_call.targets.{place}.url_file", str(error)))
+            continue
+        name = one.name or f"on-call-{place + 1}"
+        targets.append(Target(name, timedelta(seconds=one.after), teller))
+    return targets, faults
+
+
+def _renderer(config: Config) -> tuple[Renderer | None, list[Fault]]:
+    try:
+        renderer = Renderer(config.texts.templates)
+    except ConfigError as error:
+        return None, error.faults
+    return renderer, [Fault("texts.templates", one) for one in renderer.faults]
+
+
+async def assemble(parts: Parts, store: Store) -> Service:
+    """Wire a service over an open store; nothing runs yet."""
+    await store.know_channels({name: one.config.type for name, one in parts.channels.items()})
+    keyring = Keyring(store.keys, parts.clock)
+    await keyring.reload()
+    timing = parts.config.timing
+    planner = Planner(
+        parts.channels, parts.config, parts.renderer, lambda name: parts.channels[name].limits
+    )
+    holder: list[Service] = []
+    metrics = make_metrics(
+        store,
+        parts.clock,
+        readiness=lambda: holder[0].readiness(),
+        stuck_threads=lambda: _stuck(holder[0].dispatcher),
+    )
+
+    def observe(channel: str, outcome: str, seconds: float) -> None:
+        metrics.attempt_seconds.labels(channel, outcome).observe(seconds)
+
+    service = Service(
+        parts,
+        store,
+        Dispatcher(store, parts.channels, timing, parts.clock, observe=observe),
+        Notices(store, parts.targets, timing, parts.clock),
+        Probes(store, parts.channels, timing, parts.clock),
+        keyring,
+        Intake(store, planner, parts.clock, lambda one: holder[0].accepted(one)),
+        metrics,
+    )
+    holder.append(service)
+    return service
+
+
+def _stuck(dispatcher: Dispatcher) -> Mapping[str, int]:
+    return {name: len(lane.stuck) for name, lane in dispatcher.lanes.items()}
+
+
+def web_services(service: Service) -> Services:
+    """What the web stands on."""
+    parts = service.parts
+    return Services(
+        service.store,
+        service.intake,
+        service.keyring,
+        parts.channels,
+        parts.config.server,
+        parts.clock,
+        service.readiness,
+        service.metrics,
+        service.take_down,
+        service.dispatcher.wake,
+    )
+
+
+async def serve(path: Path) -> int:
+    """Run the daemon until SIGTERM or SIGINT; return the exit code."""
+    try:
+        parts = prepare(path)
+    except ConfigError as error:
+        for fault in error.faults:
+            log.critical("configuration_fault", where=fault.where, what=fault.what)
+        return CONFIG_EXIT
+    try:
+        store = await Store.open(parts.config.store, parts.clock)
+    except (StoreUnavailable, StoreBroken) as error:
+        log.critical("store_cannot_be_opened", reason=str(error))
+        return FAULT_EXIT
+    service = await assemble(parts, store)
+    return await _run(service)
+
+
+async def _run(service: Service) -> int:
+    config = service.parts.config
+    ended = _ended_by_signal()
+    address = (config.server.host, config.server.port)
+    socket_path = config.store.directory / SOCKET_NAME
+    app = make_app(web_services(service))
+    try:
+        await service.start()
+        async with listening(app, address=address, socket_path=socket_path) as where:
+            _announce(service, where.port)
+            await _first(ended.wait(), service.failed())
+            log.info("stopping", reason="signal" if ended.is_set() else "fault")
+        await service.stop()
+    finally:
+        await _give_back(service)
+    return 0 if ended.is_set() and service.dispatcher.fault is None else FAULT_EXIT
+
+
+async def _first(*waits: Coroutine[object, object, object]) -> None:
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+
+
+async def _give_back(service: Service) -> None:
+    for channel in service.parts.channels.values():
+        await channel.close()
+    await service.store.close()
+
+
+def _ended_by_signal() -> asyncio.Event:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, ended.set)
+    return ended
+
+
+def _announce(service: Service, port: int) -> None:
+    gc.collect()
+    gc.freeze()  # what is loaded now stays: the collector need not look at it during an alert
+    config = service.parts.config
+    if not config.on_call.targets:
+        log.warning("no_on_call_target", detail="nobody is told when a delivery fails")
+    log.info(
+        "ready",
+        port=port,
+        url=config.server.public_url,
+        channels=sorted(service.parts.channels),
+        pid=os.getpid(),
+    )
+
+
+@asynccontextmanager
+async def local_client(path: Path) -> AsyncIterator[aiohttp.ClientSession]:
+    """Give a session that speaks to the API over a private socket, while no daemon runs.
+
+    What is accepted here is queued; it goes out when the daemon starts. Raises ConfigError,
+    StoreUnavailable or StoreBroken.
+    """
+    parts = prepare(path)
+    store = await Store.open(parts.config.store, parts.clock)
+    service = await assemble(parts, store)
+    app = make_app(web_services(service))
+    try:
+        with tempfile.TemporaryDirectory(prefix="broadcaster-") as place:
+            socket_path = Path(place) / SOCKET_NAME
+            async with listening(app, address=None, socket_path=socket_path):
+                connector = aiohttp.UnixConnector(str(socket_path))
+                async with aiohttp.ClientSession(connector=connector) as session:
+                    yield session
+    finally:
+        await _give_back(service)
+
+
+Finding = tuple[str, bool, str, str | None]  # what, is it ready, a sentence, what to do
+
+
+async def check(path: Path) -> list[Finding]:
+    """Examine configuration, store and every channel; nothing is posted."""
+    try:
+        parts = prepare(path)
+    except ConfigError as error:
+        return [(one.where or "configuration", False, one.what, None) for one in error.faults]
+    findings: list[Finding] = [("configuration", True, "complete", None)]
+    findings.append(await _check_store(parts))
+    findings += await asyncio.gather(*(_check_channel(one) for one in parts.channels.values()))
+    findings.append(_check_on_call(parts))
+    for channel in parts.channels.values():
+        await channel.close()
+    return findings
+
+
+async def _check_store(parts: Parts) -> Finding:
+    try:
+        store = await Store.open(parts.config.store, parts.clock)
+    except StoreUnavailable as error:
+        if _daemon_runs(parts.config.store.directory / SOCKET_NAME):
+            return ("store", True, "in use by the running daemon", None)
+        return ("store", False, str(error), "Start the database, or stop the other process.")
+    except StoreBroken as error:
+        return ("store", False, str(error), "Restore a backup.")
+    await store.close()
+    return ("store", True, "opens, and keeps what durability rests on", None)
+
+
+def _daemon_runs(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+async def _check_channel(channel: Channel) -> Finding:
+    found = await probed(channel)
+    return (f"channel {channel.config.name}", found.ready, found.sentence, found.remedy)
+
+
+def _check_on_call(parts: Parts) -> Finding:
+    if parts.targets:
+        return ("on-call", True, f"{len(parts.targets)} targets", None)
+    sentence = "WARNING: nobody is told when a delivery fails."
+    return ("on-call", True, sentence, "Name at least one target in [on_call].")
