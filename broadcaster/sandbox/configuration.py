@@ -41,7 +41,8 @@ def configuration(sandbox: Sandbox, directory: Path, *, more: str = "", port: in
     """Write a configuration and its secrets (mode 0600) into a directory; return its path.
 
     `more` is TOML put behind it: further tables such as `[timing]`. The daemon listens on
-    `port` (0: a free one), and keeps its SQLite file in the same directory. The sandbox must have been started.
+    `port` (0: a free one), and keeps its SQLite file in the same directory. The sandbox must have
+    been started.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for name, content in credentials(sandbox).items():

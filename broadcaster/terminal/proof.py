@@ -56,12 +56,10 @@ def proofs(night: Night) -> list[Proof]:
         Proof("X's answer was lost; reading back found its one post.", _x_resolved(night)),
         Proof("The webhook was called again no earlier than it asked.", _waited(night)),
         Proof("The smell is withheld on X with the reason, and out elsewhere.", _withheld(night)),
+        Proof("The update reached all that carried the alert.", _followed(night, night.update)),
         Proof(
-            "The update reached every channel that carried the alert.", _followed(night, "update")
-        ),
-        Proof(
-            "The all-clear reached every channel that carried the alert.",
-            _followed(night, "all_clear"),
+            "The all-clear reached them too.",
+            _followed(night, night.all_clear),
         ),
         Proof("Every post arrived once: as many as deliveries, none twice.", not doubles(night)),
     ]
