@@ -79,12 +79,13 @@ targets = [{{ url_file = "pager-url", after = 0, name = "first on call" }}]
 
 [channels.city-mastodon]
 type = "mastodon"
-api_base_url = {networks["mastodon"]}
+api_base_url = "https://mastodon.example.org"
+base_url = {networks["mastodon"]}
 access_token_file = "mastodon-token"
 
 [channels.city-bluesky]
 type = "bluesky"
-service = {networks["bluesky"]}
+base_url = {networks["bluesky"]}
 handle = "{HANDLE}"
 app_password_file = "bluesky-app-password"
 
