@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import logging
 import re
+import warnings
 from collections.abc import Iterable
 from functools import partial
 from types import MappingProxyType
@@ -34,6 +35,11 @@ from broadcaster.delivery import (
     Rejected,
     Unknown,
 )
+
+# Every service is loaded here, at start: the first use would hold up the first alert instead.
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", "'imghdr' is deprecated", DeprecationWarning)  # theirs
+    apprise.Apprise.instantiate("json://localhost")
 
 CARRIES = Carries()
 AT_ONCE = 2  # threads per target: one that hangs leaves one to go on with
@@ -87,10 +93,7 @@ class Target:
     """
 
     def __init__(self, url: str, timing: Timing) -> None:
-        # The capture of a call sees only what the logger lets through; nobody else may see it.
-        logger = logging.getLogger("apprise")
-        logger.setLevel(logging.DEBUG)
-        logger.propagate = False
+        _listen()
         self._url = url
         self._timing = timing
         self._asset = apprise.AppriseAsset(
@@ -124,6 +127,7 @@ class Target:
 
     def _notify(self, subject: str | None, text: str, notify_type: str) -> list[_Entry] | None:
         """Send, blocking. Return None if the service took it, else what apprise wrote down."""
+        _listen()
         # A service object keeps stamps and tokens without a lock: each call has its own.
         service = self._instantiate()
         title = (subject or "")[: service.title_maxlen]  # 0: it has no titles
@@ -226,6 +230,16 @@ def build(setup: Setup, settings: Settings) -> AppriseChannel:
     return AppriseChannel(setup, settings, target, hashlib.sha256(url.encode()).hexdigest()[:12])
 
 
+def _listen() -> None:
+    """Let apprise's logger through to the capture of a call, and to nobody else.
+
+    Each time, for whoever sets up logging may set its level back: then nothing could be proved.
+    """
+    logger = logging.getLogger("apprise")
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+
+
 def _refuse_careless(url: str) -> None:
     if len(url.split()) != 1 or re.search(r",[a-z][a-z0-9+.-]*://", url, re.IGNORECASE):
         raise ValueError("must be exactly one URL: one channel has one target")
@@ -256,7 +270,7 @@ class _Entry(NamedTuple):
 
 _HTTP_STATUS = re.compile(r"error=([0-9]{3})\D*$")
 _BEFORE_REQUEST = re.compile(
-    r"\(Caused by (?:ProxyError\('[^']*', )?"
+    r"^Socket Exception: HTTPS?ConnectionPool\(.*\(Caused by (?:ProxyError\('[^']*', )?"
     r"(?:NewConnectionError|NameResolutionError|ConnectTimeoutError"
     r"|SSLError\(SSLCertVerificationError)\("
 )
