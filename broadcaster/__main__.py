@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Coroutine
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Coroutine
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -107,10 +108,14 @@ AlertName = Annotated[
 ]
 
 
-def _end(work: Coroutine[Any, Any, int], output: Output) -> NoReturn:
+def _end(
+    work: Coroutine[Any, Any, int],
+    output: Output,
+    loops: Callable[[], AbstractEventLoop] | None = None,
+) -> NoReturn:
     from broadcaster.terminal.ending import run  # noqa: PLC0415 - `--help` needs no HTTP client
 
-    raise typer.Exit(run(work, output))
+    raise typer.Exit(run(work, output, loops))
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
@@ -122,7 +127,7 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
 @app.callback()
 def _options(
     *,
-    version: Annotated[  # noqa: ARG001 - answered by its callback
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
@@ -137,10 +142,12 @@ def serve(config: ConfigFile, log_level: Level = Level.INFO) -> None:
 
     Example: broadcaster serve --config /etc/broadcaster/broadcaster.toml
     """
+    import uvloop  # noqa: PLC0415
+
     from broadcaster.terminal.service import serve as work  # noqa: PLC0415
 
     output = terminal()
-    _end(work(config, output, level=log_level), output)
+    _end(work(config, output, level=log_level), output, uvloop.new_event_loop)
 
 
 @app.command()

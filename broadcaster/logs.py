@@ -34,7 +34,7 @@ LIBRARY_LEVELS: Mapping[str, int] = {
     "asyncio": logging.WARNING,
     "httpcore": logging.WARNING,
     "httpx": logging.WARNING,
-    "mail.log": logging.WARNING,
+    "mail.log": logging.ERROR,
     "requests": logging.WARNING,
     "sqlalchemy": logging.WARNING,
     "urllib3": logging.WARNING,

@@ -91,6 +91,7 @@ app_password_file = "bluesky-app-password"
 
 [channels.x]
 type = "x"
+languages = ["de"]
 base_url = {networks["x"]}
 consumer_key_file = "x-consumer-key"
 consumer_secret_file = "x-consumer-secret"

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from rich.live import Live
 
+from broadcaster.delivery import State
 from broadcaster.terminal import tables
 from broadcaster.terminal.client import Client, Json, Lost
 from broadcaster.terminal.ending import FINE, NOT_READY, REFUSED, SOME_NOT_OUT
@@ -107,6 +108,9 @@ async def _watch_table(client: Client, alert: Json, seconds: float, output: Outp
         return await follow(client, alert, show, seconds=seconds)
 
 
+_UNTOUCHED = (State.QUEUED, None, 0)  # as every delivery begins, and no news
+
+
 class Changes:
     """Says in a line each what changed since the last look."""
 
@@ -118,9 +122,9 @@ class Changes:
         """Write a line for every delivery that is not as it was."""
         for one in alert.get("deliveries", []):
             looks = (one.get("state"), one.get("reason"), len(one.get("attempts") or []))
-            if self._seen.get(one["id"]) != looks:
-                self._seen[one["id"]] = looks
+            if self._seen.get(one["id"], _UNTOUCHED) != looks:
                 self._output.say(tables.change(one, alert, now()))
+            self._seen[one["id"]] = looks
 
 
 def verdict(alert: Json, output: Output) -> int:

@@ -31,6 +31,7 @@ from broadcaster.terminal.target import Target, connect
 
 ACT_SECONDS = 40.0
 RETRY_AFTER_SECONDS = 4.0
+PAUSE_SECONDS = 2.0
 # Short waits, so that the night takes half a minute; everything else is as in earnest.
 TIMING = """
 [timing]
@@ -48,8 +49,14 @@ class Stage:
     config: Path
     api: str
 
+    async def act(self, text: str) -> None:
+        """Begin an act; where somebody watches, leave time to read the one before."""
+        if self.output.live:
+            await asyncio.sleep(PAUSE_SECONDS)
+        self.heading(text)
+
     def heading(self, text: str) -> None:
-        """Begin an act."""
+        """Begin a part."""
         self.output.say()
         self.output.say(text, "bold cyan")
 
@@ -112,16 +119,17 @@ async def _tell(stage: Stage, *, once: bool) -> int:
 
 
 async def _preview(stage: Stage) -> None:
-    stage.heading("1  A warehouse with chemicals burns in Dortmund-Hörde: look before sending.")
+    await stage.act("1  A warehouse with chemicals burns in Dortmund-Hörde: look before sending.")
     stage.tell("    $ broadcaster preview fire.json")
     body = json.dumps(story.fire(now())).encode()
     shown = await stage.client.post_alert("/v1/preview", body)
     for heading, text in tables.texts(shown):
-        stage.tell(f"    {heading}: {' '.join(text.split())[:90]}…")
+        words = " ".join(text.partition("\n")[2].split() if "Subject:" in text else text.split())
+        stage.tell(f"    {heading:<42} {words[:56]}…")
 
 
 async def _fire(stage: Stage) -> Json:
-    stage.heading("2  The alert goes out (Severe): to five channels at once, German and English.")
+    await stage.act("2  The alert goes out (Severe): to five channels at once, German and English.")
     stage.tell(
         "    Two things go wrong on purpose: X takes the post, but its answer is lost; and the\n"
         f"    fire brigade's webhook answers 429, Retry-After {RETRY_AFTER_SECONDS:.0f}."
@@ -131,27 +139,22 @@ async def _fire(stage: Stage) -> Json:
         Fault(network="webhook", fault=Kind.RATE_LIMIT, seconds=RETRY_AFTER_SECONDS)
     )
     fire = await _hand_in(stage, "fire.json", story.fire(now()))
-    for one in fire["deliveries"]:
-        if one["channel"] == "x":
-            stage.tell(
-                "    X was asked what it had: the one post was there. It was not sent again."
-                f"\n      {one.get('url')}"
-            )
+    stage.tell("    X was asked what it had, and the post was there: it was not sent again.")
     return fire
 
 
 async def _odour(stage: Stage) -> Json:
-    stage.heading("3  Elsewhere it merely smells (Moderate): X carries only crises.")
+    await stage.act("3  Elsewhere it merely smells (Moderate): X carries only crises.")
     return await _hand_in(stage, "smell.json", story.odour(now()))
 
 
 async def _update(stage: Stage, fire: Json) -> Json:
-    stage.heading("4  The wind turns: an update with a larger area, wherever the alert went.")
+    await stage.act("4  The wind turns: an update with a larger area, wherever the alert went.")
     return await _hand_in(stage, "update.json", story.update(now(), str(fire["id"])))
 
 
 async def _all_clear(stage: Stage, newest: Json) -> Json:
-    stage.heading("5  Fire out: the all-clear, by one person with one command.")
+    await stage.act("5  Fire out: the all-clear, by one person with one command.")
     stage.tell(f"    $ broadcaster cancel {newest['reference']} --text '{story.ALL_CLEAR}' --watch")
     path = f"/v1/alerts/{newest['id']}/cancel"
     given = await stage.client.post(path, {"text": story.ALL_CLEAR, "language": "de"})
@@ -210,6 +213,9 @@ def _show_end(stage: Stage, night: Night, held: list[Proof], places: dict[str, s
     stage.heading("Look at it")
     for what, where in places.items():
         stage.tell(f"  {what:<16} {where}")
+    stage.tell(
+        "  Links of Bluesky and X above lead to the real networks, where these posts are not."
+    )
 
 
 def _arrived(night: Night) -> Rows:

@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from broadcaster.config import ConfigError
+from broadcaster.record import StoreBroken, StoreUnavailable
 from broadcaster.terminal.client import Lost, Problem
 from broadcaster.terminal.output import Output
 from broadcaster.terminal.target import Misuse
@@ -23,10 +24,17 @@ REFUSED = 4
 INTERRUPTED = 130
 
 
-def run(work: Coroutine[Any, Any, int], output: Output) -> int:
-    """Run a command's work to its end and return its exit code, with every trouble told."""
+Loops = Callable[[], asyncio.AbstractEventLoop]
+
+
+def run(work: Coroutine[Any, Any, int], output: Output, loops: Loops | None = None) -> int:
+    """Run a command's work to its end and return its exit code, with every trouble told.
+
+    `loops` makes the event loop; None takes the standard one.
+    """
     try:
-        return asyncio.run(work)
+        with asyncio.Runner(loop_factory=loops) as runner:
+            return runner.run(work)
     except Problem as problem:
         return refused(problem, output)
     except Lost as lost:
@@ -37,6 +45,9 @@ def run(work: Coroutine[Any, Any, int], output: Output) -> int:
         return USAGE
     except ConfigError as error:
         return faulty(error, output)
+    except (StoreUnavailable, StoreBroken) as error:
+        output.error(f"The store cannot be used: {error}")
+        return NOT_READY
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # whoever read the output has what it wanted

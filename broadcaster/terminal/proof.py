@@ -17,6 +17,7 @@ from broadcaster.terminal.watch import all_out
 Json = Mapping[str, Any]
 
 NETWORK_OF = {"apprise": "mail"}  # where a channel type's posts arrive, if not under its own name
+WITH_REPLIES = ("mastodon", "bluesky", "x")
 SLACK_SECONDS = 0.05  # two clocks read in two processes
 
 
@@ -45,7 +46,7 @@ class Night:
 
     @property
     def alerts(self) -> list[Json]:
-        """All four."""
+        """All four, each incident in the order of its versions."""
         return [self.fire, self.odour, self.update, self.all_clear]
 
 
@@ -57,10 +58,8 @@ def proofs(night: Night) -> list[Proof]:
         Proof("The webhook was called again no earlier than it asked.", _waited(night)),
         Proof("The smell is withheld on X with the reason, and out elsewhere.", _withheld(night)),
         Proof("The update reached all that carried the alert.", _followed(night, night.update)),
-        Proof(
-            "The all-clear reached them too.",
-            _followed(night, night.all_clear),
-        ),
+        Proof("It answers their first post where the network has replies.", _answered(night)),
+        Proof("The all-clear reached them too.", _followed(night, night.all_clear)),
         Proof("Every post arrived once: as many as deliveries, none twice.", not doubles(night)),
     ]
 
@@ -70,10 +69,18 @@ def _everywhere(alert: Json) -> bool:
 
 
 def _x_resolved(night: Night) -> bool:
-    (one,) = _of(night.fire, "x") or [{}]
-    outcomes = [attempt.get("outcome") for attempt in one.get("attempts", [])]
+    on_x = _of(night.fire, "x")
+    outcomes = [attempt["outcome"] for one in on_x for attempt in one["attempts"]]
     posts = _posts(night, "x", night.fire)
-    return outcomes == [Outcome.UNKNOWN] and one.get("state") in OUT and len(posts) == 1
+    out = all(one["state"] in OUT for one in on_x)
+    return outcomes.count(Outcome.UNKNOWN) == 1 and out and len(posts) == len(on_x)
+
+
+def _answered(night: Night) -> bool:
+    """Whether the update hangs on a post of the alert, on every network with replies."""
+    first = {post["id"] for post in night.posts}
+    newer = [post for name in WITH_REPLIES for post in _posts(night, name, night.update)]
+    return bool(newer) and all(post["reply_to"] in first for post in newer)
 
 
 def _waited(night: Night) -> bool:
@@ -105,16 +112,20 @@ def doubles(night: Night) -> list[str]:
         if one["state"] in OUT
     )
     arrived = Counter(
-        (post["network"], alert["reference"])
-        for alert in night.alerts
-        for post in night.posts
-        if not post["deleted"] and names_reference(post["text"], alert["reference"])
+        (post["network"], post_of(night, post)) for post in night.posts if not post["deleted"]
     )
     return [
         f"{name}: {arrived[name, reference]} posts of {reference}, not {wanted[name, reference]}"
         for name, reference in sorted(wanted.keys() | arrived.keys())
         if wanted[name, reference] != arrived[name, reference]
     ]
+
+
+def post_of(night: Night, post: Json) -> str:
+    """Return the reference a post stands for: a newer version's post may also name the older."""
+    references = [one["reference"] for one in night.alerts]
+    named = [one for one in references if names_reference(post["text"], one)]
+    return str(named[-1]) if named else "none of these alerts"
 
 
 def network(delivery: Json) -> str:
@@ -134,5 +145,5 @@ def _posts(night: Night, name: str, alert: Json) -> list[Json]:
     return [
         post
         for post in night.posts
-        if post["network"] == name and names_reference(post["text"], alert["reference"])
+        if post["network"] == name and post_of(night, post) == alert["reference"]
     ]

@@ -6,9 +6,10 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from broadcaster import logs
-from broadcaster.config import Config, load
+from broadcaster.config import Config, ConfigError, load
 from broadcaster.terminal.client import Client, Lost, Problem, listed
 from broadcaster.terminal.ending import FINE, NOT_READY
 from broadcaster.terminal.output import Output, Rows, cell
@@ -23,8 +24,7 @@ async def serve(path: Path, output: Output, *, level: str = "info") -> int:
     from broadcaster.app import serve as run_daemon  # noqa: PLC0415 - loads every channel library
 
     logs.configure(level=level)
-    config = load(path)
-    page = asyncio.create_task(first_page(path, config, output)) if output.err.is_terminal else None
+    page = asyncio.create_task(first_page(path, output)) if output.err.is_terminal else None
     try:
         return await run_daemon(path)
     finally:
@@ -32,16 +32,17 @@ async def serve(path: Path, output: Output, *, level: str = "info") -> int:
             page.cancel()
 
 
-async def first_page(path: Path, config: Config, output: Output) -> None:
+async def first_page(path: Path, output: Output) -> None:
     """Say where the daemon listens, what it posts to, and what is missing, once it is ready."""
     try:
+        config = load(path)
         async with asyncio.timeout(READY_SECONDS):
             while not daemon_runs(config.store.directory / SOCKET_NAME):  # noqa: ASYNC110 - no event
                 await asyncio.sleep(LOOK_SECONDS)
             async with connect(Target(config=path)) as client:
                 for line in await _first_lines(client, path, config):
                     output.warn(line)
-    except (TimeoutError, Lost, Problem):
+    except (TimeoutError, Lost, Problem, ConfigError):
         return  # the daemon's own log says why it is not ready
 
 
@@ -72,7 +73,7 @@ async def check(path: Path, output: Output) -> int:
     """Examine configuration, store and channels without posting; tell what is not ready."""
     from broadcaster.app import check as examine  # noqa: PLC0415 - loads every channel library
 
-    report = [
+    report: list[dict[str, Any]] = [
         {"what": what, "ok": ok, "sentence": sentence, "remedy": remedy}
         for what, ok, sentence, remedy in await examine(path)
     ]
@@ -87,7 +88,7 @@ async def check(path: Path, output: Output) -> int:
     return FINE
 
 
-def _report_rows(report: list[dict[str, object]]) -> Rows:
+def _report_rows(report: list[dict[str, Any]]) -> Rows:
     rows = [
         (
             cell(one["what"], "bold"),

@@ -105,14 +105,21 @@ def _delivery(one: Json, alert: Json, now: datetime) -> tuple[Text, ...]:
 
 
 def after(one: Json, alert: Json, now: datetime) -> str:
-    """Return how long after acceptance it went out, or for how long it has been open."""
-    name = one.get("state")
+    """Return how long after acceptance it went out, or for how long it has been open.
+
+    Empty where nobody says when: a post that was found by reading back was out before that.
+    """
+    name, accepted = one.get("state"), alert.get("released_at")
     if name == State.WITHHELD:
         return ""
-    accepted = alert.get("released_at")
-    finished = [moment(attempt.get("finished")) for attempt in one.get("attempts") or []]
-    over = name in OUT or name in {State.FAILED, State.EXPIRED, State.SUPERSEDED, State.RETRACTED}
-    return since(accepted, finished[-1] if finished and over and finished[-1] else now)
+    if name not in OUT | _OVER:
+        return since(accepted, now)
+    tries = one.get("attempts") or [{}]
+    last = tries[-1].get("finished") if tries[-1].get("outcome") != "unknown" else None
+    return since(accepted, moment(one.get("changed") or last))
+
+
+_OVER = frozenset({State.FAILED, State.EXPIRED, State.SUPERSEDED, State.RETRACTED})
 
 
 def what(one: Json, now: datetime) -> str:
@@ -133,15 +140,23 @@ def _last_error(one: Json) -> object:
 
 def change(one: Json, alert: Json, now: datetime) -> str:
     """Return a delivery in one line, for where no table can be drawn again and again."""
-    name = str(one.get("state"))
+    places = [_place(each) for each in alert.get("deliveries", [])]
     words = [
         clock(now.isoformat(), now),
-        f"{one.get('channel')}/{one.get('part')}",
-        state(name).plain,
-        after(one, alert, now),
+        _place(one).ljust(max(map(len, places), default=0)),
+        state(str(one.get("state"))).plain.ljust(_STATE_WIDTH),
+        after(one, alert, now).rjust(_AFTER_WIDTH),
         what(one, now),
     ]
-    return "  ".join(word for word in words if word)
+    return "  ".join(words).rstrip()
+
+
+_STATE_WIDTH = len("? superseded")
+_AFTER_WIDTH = len("59.9 s")
+
+
+def _place(one: Json) -> str:
+    return f"{one.get('channel')}/{one.get('part')}"
 
 
 def attempts(alert: Json, now: datetime) -> Rows:

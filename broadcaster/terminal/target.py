@@ -35,7 +35,8 @@ async def connect(target: Target) -> AsyncIterator[Client]:
     """Give a client for the daemon a command means.
 
     With `config`, a daemon that does not run is stood in for by the store itself, opened here.
-    Raises Misuse when the target is not usable, ConfigError for a faulty configuration.
+    Raises Misuse when the target is not usable, ConfigError for a faulty configuration,
+    StoreUnavailable or StoreBroken where the store cannot be opened.
     """
     if target.server:
         async with _remote(target.server, target.key_file) as client:

@@ -7,6 +7,7 @@ broken stream costs moments, never truth.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -55,17 +56,18 @@ async def follow(
 ) -> Json:
     """Show the alert at every change until all is settled or the time is over; return it as it is.
 
-    An answer that does not come is waited for: only Problem (the key no longer holds, say) ends it.
+    Each delivery then has `changed`, the time of its last change as far as an event told it. An
+    answer that does not come is waited for: only Problem (the key no longer holds, say) ends it.
     """
-    changed = asyncio.Event()
-    listener = asyncio.create_task(_listen(client, str(alert["id"]), changed))
+    news = News()
+    listener = asyncio.create_task(_listen(client, str(alert["id"]), news))
     try:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 show(alert)
                 while not is_settled(alert):
-                    await _change(changed)
-                    alert = await _again(client, alert)
+                    await news.wait()
+                    alert = news.dated(await _again(client, alert))
                     show(alert)
         return alert
     finally:
@@ -74,12 +76,34 @@ async def follow(
             await listener
 
 
-async def _change(changed: asyncio.Event) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(POLL_SECONDS):
-            await changed.wait()
-            await asyncio.sleep(GATHER_SECONDS)
-    changed.clear()
+class News:
+    """What the events said: that something changed, and when each delivery last did."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+        self._times: dict[str, str] = {}
+
+    def heard(self, data: str = "") -> None:
+        """Take in an event's data; one that is not understood is still news."""
+        self._changed.set()
+        with suppress(ValueError, TypeError, KeyError):
+            event = json.loads(data)
+            self._times[event["delivery"]] = event["at"]
+
+    async def wait(self) -> None:
+        """Return after the next event and those right behind it, or when it is time to ask."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._changed.wait()
+                await asyncio.sleep(GATHER_SECONDS)
+        self._changed.clear()
+
+    def dated(self, alert: Json) -> Json:
+        """Return the alert with the time of each delivery's last change."""
+        deliveries = [
+            one | {"changed": self._times.get(one["id"])} for one in alert.get("deliveries", [])
+        ]
+        return alert | {"deliveries": deliveries}
 
 
 async def _again(client: Client, alert: Json) -> Json:
@@ -89,16 +113,16 @@ async def _again(client: Client, alert: Json) -> Json:
         return alert
 
 
-async def _listen(client: Client, alert_id: str, changed: asyncio.Event) -> None:
-    """Set `changed` at every event, from where it broke off; give up where there is no stream."""
+async def _listen(client: Client, alert_id: str, news: News) -> None:
+    """Pass on every event, from where the stream broke off; give up where there is no stream."""
     last: str | None = None
     while True:
         try:
             async for event in client.events(alert_id, last):
                 last = event.id or last
-                changed.set()
+                news.heard(event.data)
         except Lost:
-            changed.set()
+            news.heard()
         except Problem as problem:
             if problem.status in _NO_STREAM:
                 return
