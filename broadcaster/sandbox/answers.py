@@ -31,6 +31,15 @@ def answer(
     return Response(body=data, status=status, headers=headers, content_type=content_type)
 
 
+def as_object(data: bytes) -> dict[str, Any] | None:
+    """Return the JSON object that a body is, or None."""
+    try:
+        value = json.loads(data.decode())
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def problem(status: int, code: str, detail: str) -> Response:
     """Return a problem document of the sandbox's own switches."""
     titles = {400: "Bad Request", 404: "Not Found", 422: "Unprocessable Content"}

@@ -21,10 +21,10 @@ import libipld
 from aiohttp.web import Request, Response, UrlDispatcher
 
 from broadcaster.clock import Clock
-from broadcaster.sandbox.answers import Answers, Window, answer
+from broadcaster.sandbox.answers import Answers, Window, answer, as_object
 from broadcaster.sandbox.bluesky_session import Refused, Sessions, did_of
-from broadcaster.sandbox.faults import Faults, On, Stage, possible
-from broadcaster.sandbox.posts import Post, Posts, account
+from broadcaster.sandbox.faults import CALL, Faults, On, Stage, possible
+from broadcaster.sandbox.posts import Post, Posts, account, is_text
 
 NAME = "bluesky"
 COLLECTION = "app.bsky.feed.post"
@@ -92,7 +92,7 @@ class Bluesky:
 
     async def create_session(self, request: Request) -> Response:
         """com.atproto.server.createSession, without a DID document: it would move the client."""
-        body = await _object(request)
+        body = as_object(await request.read()) or {}
         identifier, password = str(body.get("identifier", "")), str(body.get("password", ""))
         try:
             return answer(self._sessions.open(identifier.lower().lstrip("@"), password))
@@ -137,11 +137,11 @@ class Bluesky:
             handle = self._sessions.handle(request)
         except Refused as refused:
             return refused.answer
-        body = await _object(request)
+        body = as_object(await request.read()) or {}
         rkey = body.get("rkey")
         if rkey is None and not overwrites:
             rkey = self._next_tid()
-        self._posts.name(NAME, request["call"], str(rkey))
+        self._posts.name(NAME, request[CALL], str(rkey))
         if wrong := _wrong(body, handle, rkey):
             return wrong
         cid, uri = cid_of(body["record"]), f"at://{did_of(handle)}/{COLLECTION}/{rkey}"
@@ -176,7 +176,7 @@ class Bluesky:
             handle = self._sessions.handle(request)
         except Refused as refused:
             return refused.answer
-        body = await _object(request)
+        body = as_object(await request.read()) or {}
         uri = f"at://{did_of(handle)}/{body.get('collection')}/{body.get('rkey')}"
         post = self._posts.get(NAME, uri)
         if not post:
@@ -242,15 +242,6 @@ class Bluesky:
         return refused
 
 
-async def _object(request: Request) -> dict[str, Any]:
-    """Return the body where it is an object; anything else lacks all that is required."""
-    try:
-        body = json.loads(await request.read() or b"{}")
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
 def _did(repo: str) -> str:
     return repo if repo.startswith("did:") else did_of(repo)
 
@@ -289,7 +280,7 @@ def _record_fault(record: object) -> str | None:
     if record.get("$type") != COLLECTION:
         return f"Invalid $type: expected {COLLECTION}, got {record.get('$type')}"
     text = record.get("text")
-    if not isinstance(text, str):
+    if not isinstance(text, str) or not is_text(text):
         return 'Record must have the property "text"'
     if len(text.encode()) > BYTES_MAX:
         return f"Record/text must not be longer than {BYTES_MAX} bytes"

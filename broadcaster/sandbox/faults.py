@@ -38,14 +38,15 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
 
-from aiohttp.web import Request, Response, StreamResponse
+from aiohttp.web import Request, RequestKey, Response, StreamResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from broadcaster.sandbox.answers import Answers
-from broadcaster.sandbox.posts import Posts
+from broadcaster.sandbox.posts import Call, Posts
 
 Handler = Callable[[Request], Awaitable[StreamResponse]]
 
+CALL = RequestKey("call", Call)  # under which a handler finds how its request is counted
 HANG_SECONDS = 120.0
 DRIP_SECONDS = 0.5
 RATE_LIMIT_SECONDS = 5.0
@@ -166,7 +167,7 @@ class Stage:
         async def staged(request: Request) -> StreamResponse:
             fault = faults.take(network, sort)
             if sort is On.CREATE:
-                request["call"] = posts.begin(network, fault.fault if fault else None)
+                request[CALL] = posts.begin(network, fault.fault if fault else None)
             return await (self._play(fault, request, handler) if fault else handler(request))
 
         return staged

@@ -10,8 +10,10 @@ import asyncio
 import email
 import email.policy
 import errno
+import logging
 import re
 from email.message import EmailMessage
+from email.utils import parseaddr
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
@@ -30,6 +32,9 @@ from broadcaster.sandbox.posts import PREFIX, Account, Post, Posts
 
 NAME = "mail"
 PORT_LAST = 65_535
+
+# At WARNING aiosmtpd complains of its own use of what it has deprecated, at every login.
+logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 _TAG = re.compile(r"<[^>]*>")
 
@@ -110,12 +115,13 @@ class Mail:
     def _post(self, taken: EmailMessage, envelope: Envelope) -> Post:
         self._count += 1
         subject = str(taken.get("Subject", "")).strip()
-        author = str(taken.get("From", envelope.mail_from or ""))
+        sender = str(taken.get("From", envelope.mail_from or ""))
+        name, address = parseaddr(sender)
         to = [str(one) for one in envelope.rcpt_tos]
         return Post(
             NAME,
             str(self._count),
-            Account(envelope.mail_from or "", author, 0),
+            Account(address, name or address, 0),
             f"{subject}\n\n{_body(taken)}".strip(),
             self._clock.now(),
             language=str(taken["Content-Language"]) if "Content-Language" in taken else None,

@@ -16,9 +16,9 @@ import grapheme
 from aiohttp.web import Request, Response, UrlDispatcher
 
 from broadcaster.clock import Clock
-from broadcaster.sandbox.answers import Answers, Window, answer
-from broadcaster.sandbox.faults import Faults, On, Stage, possible
-from broadcaster.sandbox.posts import PREFIX, Account, Post, Posts, account
+from broadcaster.sandbox.answers import Answers, Window, answer, as_object
+from broadcaster.sandbox.faults import CALL, Faults, On, Stage, possible
+from broadcaster.sandbox.posts import PREFIX, Account, Post, Posts, account, is_text
 
 NAME = "mastodon"
 CHARACTERS_MAX = 500
@@ -96,7 +96,7 @@ class Mastodon:
             return _error("The access token is invalid", 401)
         fields = await _fields(request)
         key = request.headers.get("Idempotency-Key")
-        self._posts.name(NAME, request["call"], key or fields.get("status", ""))
+        self._posts.name(NAME, request[CALL], key or fields.get("status", ""))
         if key and (before := self._repeated(author, key)):
             return _error("Record not found", 404) if before.deleted else self._answer(before)
         if fault := self._fault(fields):
@@ -111,7 +111,7 @@ class Mastodon:
 
     def _fault(self, fields: Mapping[str, str]) -> Response | None:
         text = fields.get("status", "")
-        if not text.strip():
+        if not text.strip() or not is_text(text):
             return _error("Validation failed: Text can't be blank", 422)
         visibility = fields.get("visibility", "public")
         if visibility not in {"public", "unlisted", "private", "direct"}:
@@ -299,7 +299,7 @@ def _author(request: Request) -> Account | None:
 
 async def _fields(request: Request) -> dict[str, str]:
     if request.content_type == "application/json":
-        body = await request.json()
+        body = as_object(await request.read()) or {}
         return {name: str(value) for name, value in body.items() if value is not None}
     return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
 

@@ -118,6 +118,11 @@ class Calls:
         }
 
 
+def is_text(value: object) -> bool:
+    """Say whether a value is text that can be shown: JSON can also hold halves of characters."""
+    return isinstance(value, str) and not any("\ud800" <= one <= "\udfff" for one in value)
+
+
 class Posts:
     """All posts of all networks, and what a network remembers to recognise a repeat."""
 

@@ -9,8 +9,10 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader
@@ -21,6 +23,7 @@ from broadcaster.sandbox.posts import Post, Posts
 
 POSTS_SHOWN = 100
 REFRESH_SECONDS = 3
+CITY = ZoneInfo("Europe/Berlin")
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 )
@@ -57,6 +60,11 @@ def templates() -> Path:
     return inside if inside.is_dir() else package.parent / "templates" / "sandbox"
 
 
+def local(moment: datetime, form: str) -> str:
+    """Return a time as the city's clocks show it."""
+    return moment.astimezone(CITY).strftime(form)
+
+
 def linked(text: str) -> Markup:
     """Return a text for HTML, with its links to follow."""
     shown = Markup()
@@ -78,10 +86,15 @@ def event(post: Post) -> dict[str, Any]:
     return {
         "type": body.get("type"),
         "reference": data.get("reference"),
-        "headline": info.get("headline") or info.get("event"),
+        "headline": _whole(str(info.get("headline") or info.get("event") or "")),
         "severity": info.get("severity"),
-        "pretty": json.dumps(body, ensure_ascii=False, indent=2),
+        "pretty": _whole(json.dumps(body, ensure_ascii=False, indent=2)),
     }
+
+
+def _whole(text: str) -> str:
+    """Return a text in which halves of characters, which no page can hold, are question marks."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class Timeline:
@@ -98,7 +111,7 @@ class Timeline:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        environment.filters |= {"linked": linked, "event": event}
+        environment.filters |= {"linked": linked, "event": event, "local": local}
         self._page = environment.get_template("timeline.html")
 
     def route(self, router: web.UrlDispatcher) -> None:
@@ -114,7 +127,7 @@ class Timeline:
         network = request.match_info.get("network")
         names = [network] if network else list(self._networks)
         page = self._page.render(
-            columns=[self._column(name) for name in names],
+            stacks=[[self._column(name) for name in stack] for stack in _stacks(names)],
             networks=[LOOKS[name] for name in self._networks],
             only=network,
             faults=self._faults.to_json(),
@@ -143,3 +156,9 @@ class Timeline:
             "count": len(posts),
             "posts": [(post, there.get(post.reply_to or "")) for post in shown],
         }
+
+
+def _stacks(names: Sequence[str]) -> list[list[str]]:
+    """Return the networks column by column: the last two, which are short, share one."""
+    apart = max(len(names) - 2, 0)
+    return [*([name] for name in names[:apart]), list(names[apart:])]

@@ -11,14 +11,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 from typing import Any
 
 from aiohttp.web import Request, Response, UrlDispatcher
 
 from broadcaster.clock import Clock
-from broadcaster.sandbox.answers import Answers, answer
-from broadcaster.sandbox.faults import Faults, On, Stage, possible
+from broadcaster.sandbox.answers import Answers, answer, as_object
+from broadcaster.sandbox.faults import CALL, Faults, On, Stage, possible
 from broadcaster.sandbox.posts import Post, Posts, account
 
 NAME = "webhook"
@@ -70,8 +69,8 @@ class Webhook:
         data = await request.read()
         receiver = request.match_info.get("receiver", NAME)
         key = request.headers.get("webhook-id")
-        self._posts.name(NAME, request["call"], f"{receiver} {key or data!r}")
-        event = _object(data)
+        self._posts.name(NAME, request[CALL], f"{receiver} {key or data!r}")
+        event = as_object(data)
         if event is None:
             return _error(400, "The body is no JSON object")
         if key and self._posts.marked(NAME, (receiver, key)):
@@ -119,12 +118,12 @@ class OnCall:
 
     async def receive(self, request: Request) -> Response:
         """Take one message of the form {"title", "message"}."""
-        event = _object(await request.read())
+        event = as_object(await request.read())
         if event is None:
             return _error(400, "The body is no JSON object")
         parts = (str(event.get(name) or "") for name in ("title", "message"))
         text = "\n\n".join(part for part in parts if part)
-        self._posts.name(ON_CALL, request["call"], text)
+        self._posts.name(ON_CALL, request[CALL], text)
         self._count += 1
         receiver = request.match_info["receiver"]
         post = Post(
@@ -137,14 +136,6 @@ class OnCall:
         )
         self._posts.add(post)
         return answer({"received": True})
-
-
-def _object(data: bytes) -> dict[str, Any] | None:
-    try:
-        event = json.loads(data)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) else None
 
 
 def _language(event: dict[str, Any]) -> str | None:

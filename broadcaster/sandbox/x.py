@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, timedelta
@@ -24,8 +23,8 @@ from aiohttp.web import Request, Response, UrlDispatcher
 from twitter_text import extract_urls_with_indices, parse_tweet
 
 from broadcaster.clock import Clock
-from broadcaster.sandbox.answers import PROBLEM, Answers, Window, answer
-from broadcaster.sandbox.faults import Faults, On, Stage, possible
+from broadcaster.sandbox.answers import PROBLEM, Answers, Window, answer, as_object
+from broadcaster.sandbox.faults import CALL, Faults, On, Stage, possible
 from broadcaster.sandbox.posts import Account, Post, Posts
 from broadcaster.sandbox.x_request import Wanted, author_of, token_after, wrong
 
@@ -125,14 +124,13 @@ class X:
         author = author_of(request)
         if not author:
             return _unauthorized()
-        try:
-            body = json.loads(await request.read())
-        except ValueError:
-            return _invalid("Body is not valid JSON.")
+        body = as_object(await request.read())
+        if body is None:
+            return _invalid("Body is not a JSON object.")
         if fault := wrong(body):
             return _invalid(fault)
         text = body["text"]
-        self._posts.name(NAME, request["call"], hashlib.sha256(text.encode()).hexdigest())
+        self._posts.name(NAME, request[CALL], hashlib.sha256(text.encode()).hexdigest())
         if refusal := self._refusal(author, body):
             return refusal
         post = self._posts.add(self._post(author, body), (author.handle, text.strip()))

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from aiohttp.web import Request
 from oauthlib.oauth1.rfc5849 import signature
 
-from broadcaster.sandbox.posts import PREFIX, Account, Post, account
+from broadcaster.sandbox.posts import PREFIX, Account, Post, account, is_text
 
 CONSUMER_KEY = "sandbox-consumer-key"
 PAGE, PAGE_MIN, PAGE_MAX = 10, 5, 100
@@ -91,7 +91,7 @@ def _table(**fields: Callable[[object], bool]) -> Callable[[object], bool]:
 
 
 _FIELDS: dict[str, Callable[[object], bool]] = {
-    "text": lambda value: isinstance(value, str) and bool(value),
+    "text": lambda value: is_text(value) and bool(value),
     "media": _table(media_ids=_is_ids, tagged_user_ids=_is_ids),
     "reply": _table(in_reply_to_tweet_id=_is_id, exclude_reply_user_ids=_is_ids),
     "quote_tweet_id": _is_id,
@@ -107,10 +107,8 @@ _FIELDS: dict[str, Callable[[object], bool]] = {
 }
 
 
-def wrong(body: object) -> str | None:
+def wrong(body: Mapping[str, object]) -> str | None:
     """Say what a body of POST /2/tweets has that X refuses."""
-    if not isinstance(body, dict):
-        return "Body is not an object."
     for name, value in body.items():
         if name not in _FIELDS:
             return f"[{name}] is not a field of this request"

@@ -1,0 +1,274 @@
+"""Every fault on every network that can have it: what the client sees, and what was posted."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+import aiohttp
+import pytest
+
+from broadcaster.sandbox import Sandbox
+from broadcaster.sandbox.faults import MAIL, Kind
+from tests.kit import ManualClock
+from tests.sandbox.client import TOKEN, Client
+
+HTTP = ("mastodon", "bluesky", "x", "webhook")
+ABLE = {
+    "mastodon": set(Kind) - {Kind.DUPLICATE},
+    "bluesky": set(Kind) - {Kind.DUPLICATE},
+    "x": set(Kind),
+    "webhook": set(Kind) - {Kind.DUPLICATE, Kind.NO_ID, Kind.EXPIRED_TOKEN},
+    "on-call": set(Kind) - {Kind.DUPLICATE, Kind.NO_ID, Kind.EXPIRED_TOKEN},
+    "mail": set(MAIL),
+}
+REFUSED = {"mastodon": 422, "bluesky": 400, "x": 403, "webhook": 400}
+LOST = aiohttp.ClientConnectionError
+
+
+class Poster:
+    """Posts to any network that speaks HTTP."""
+
+    def __init__(self, client: Client, bluesky: dict[str, Any]) -> None:
+        self._client = client
+        self._bluesky = bluesky
+
+    async def post(self, network: str) -> Any:
+        """Post once."""
+        if network == "mastodon":
+            return await self._client.toot("Feuer", "key")
+        if network == "bluesky":
+            return await self._client.put(self._bluesky, "Feuer")
+        if network == "x":
+            return await self._client.tweet("Feuer")
+        return await self._client.event()
+
+
+@pytest.fixture
+def poster(client: Client, bluesky: dict[str, Any]) -> Poster:
+    """Give what posts to any network."""
+    return Poster(client, bluesky)
+
+
+@pytest.mark.parametrize("network", ABLE)
+@pytest.mark.parametrize("fault", Kind)
+async def test_a_network_has_the_faults_it_can_have(
+    client: Client, network: str, fault: Kind
+) -> None:
+    """A fault that a network cannot have is refused with a sentence, the others are set."""
+    answer = await client.fault(network, fault)
+    if fault in ABLE[network]:
+        assert answer.status == 200
+        assert answer.body == [{"network": network, "fault": fault, "times": 1, "on": "create"}]
+    else:
+        assert (answer.status, answer.body["code"]) == (422, "fault-not-possible")
+        assert network in answer.body["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"network": "x", "fault": "explode"},
+        {"network": "x"},
+        {"network": "myspace", "fault": "reset"},
+        {"network": "x", "fault": "reset", "times": 0},
+        {"network": "x", "fault": "reset", "more": 1},
+        {"network": "x", "fault": "no-id", "on": "read"},
+        {"network": "mail", "fault": "hang", "on": "read"},
+        [],
+    ],
+)
+async def test_a_fault_that_is_not_understood_is_a_problem(client: Client, body: object) -> None:
+    """Slips are told, and nothing is set."""
+    answer = await client.ask("PUT", "/_sandbox/faults", json=body)
+    assert answer.status == 422
+    assert answer.body["detail"]
+    assert (await client.ask("GET", "/_sandbox/faults")).body == []
+
+
+async def test_faults_are_played_in_order_as_often_as_said(client: Client) -> None:
+    """Two faults of one network follow each other, then it is well again."""
+    await client.fault("x", "error-500", times=2)
+    await client.fault("x", "refuse")
+    statuses = [(await client.tweet("eins")).status for _ in range(4)]
+    assert statuses == [500, 500, 403, 201]
+
+
+async def test_faults_can_be_dropped(client: Client) -> None:
+    """DELETE drops one network's faults, or all."""
+    await client.fault("x", "error-500", times=9)
+    await client.fault("mastodon", "error-500", times=9)
+    left = await client.ask("DELETE", "/_sandbox/faults", params={"network": "x"})
+    assert [fault["network"] for fault in left.body] == ["mastodon"]
+    assert (await client.ask("DELETE", "/_sandbox/faults")).body == []
+    assert (await client.toot("gut")).status == 200
+
+
+@pytest.mark.parametrize("network", HTTP)
+async def test_refuse_posts_nothing(client: Client, poster: Poster, network: str) -> None:
+    """The network refuses for good, in its own words."""
+    await client.fault(network, "refuse")
+    answer = await poster.post(network)
+    assert answer.status == REFUSED[network]
+    assert await client.posts(network) == []
+
+
+@pytest.mark.parametrize("network", HTTP)
+async def test_rate_limit_tells_how_long_to_wait(
+    client: Client, clock: ManualClock, poster: Poster, network: str
+) -> None:
+    """A 429 has the network's own headers for the wait."""
+    await client.fault(network, "rate-limit", seconds=20)
+    answer = await poster.post(network)
+    assert answer.status == 429
+    until = str(int(clock.now().timestamp()) + 20)
+    told = {
+        "mastodon": ("X-RateLimit-Reset", "2026-11-22T01:49:20.000Z"),
+        "bluesky": ("ratelimit-reset", until),
+        "x": ("x-rate-limit-reset", until),
+        "webhook": ("Retry-After", "20"),
+    }
+    header, value = told[network]
+    assert answer.headers[header] == value
+    assert await client.posts(network) == []
+
+
+@pytest.mark.parametrize("network", HTTP)
+@pytest.mark.parametrize(("fault", "posts"), [("error-500", 0), ("error-500-accepted", 1)])
+async def test_error_500_may_have_posted_or_not(
+    client: Client, poster: Poster, network: str, fault: str, posts: int
+) -> None:
+    """The two faults look alike to the client; only the receiving side knows."""
+    await client.fault(network, fault)
+    assert (await poster.post(network)).status == 500
+    assert len(await client.posts(network)) == posts
+
+
+@pytest.mark.parametrize("network", HTTP)
+@pytest.mark.parametrize(("fault", "posts"), [("lost-answer", 1), ("reset", 0)])
+async def test_a_connection_ends_without_an_answer(
+    client: Client, poster: Poster, network: str, fault: str, posts: int
+) -> None:
+    """After a lost answer the post is there, after a reset it is not."""
+    await client.fault(network, fault)
+    with pytest.raises(LOST) as ended:
+        await poster.post(network)
+    assert (getattr(ended.value, "errno", None) == errno.ECONNRESET) == (fault == "reset")
+    assert len(await client.posts(network)) == posts
+
+
+@pytest.mark.parametrize("network", ["mastodon", "bluesky", "x"])
+async def test_no_id_is_a_success_that_names_no_post(
+    client: Client, poster: Poster, network: str
+) -> None:
+    """The network took the post and does not say where it is."""
+    await client.fault(network, "no-id")
+    answer = await poster.post(network)
+    assert answer.status in {200, 201}
+    assert {"id", "uri", "data"}.isdisjoint(answer.body)
+    assert len(await client.posts(network)) == 1
+
+
+@pytest.mark.parametrize("network", HTTP)
+async def test_garbage_is_a_success_that_cannot_be_read(
+    client: Client, poster: Poster, network: str
+) -> None:
+    """The network took the post and answers junk."""
+    await client.fault(network, "garbage")
+    answer = await poster.post(network)
+    assert answer.status in {200, 201}
+    with pytest.raises(ValueError, match=r"decode|Expecting"):
+        _ = answer.body
+    assert len(await client.posts(network)) == 1
+
+
+@pytest.mark.parametrize("network", HTTP)
+async def test_hang_posts_and_ends_bounded(client: Client, poster: Poster, network: str) -> None:
+    """Nothing is answered; at its bound the connection ends."""
+    await client.fault(network, "hang", seconds=0.05)
+    with pytest.raises(LOST):
+        await poster.post(network)
+    assert len(await client.posts(network)) == 1
+
+
+@pytest.mark.parametrize("network", HTTP)
+async def test_drip_posts_and_ends_bounded(client: Client, poster: Poster, network: str) -> None:
+    """A first byte comes, and at the bound the connection ends inside the answer."""
+    await client.fault(network, "drip", seconds=0.6)
+    with pytest.raises(LOST):
+        await poster.post(network)
+    assert len(await client.posts(network)) == 1
+
+
+async def test_drip_is_the_real_answer_when_there_is_time(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits long enough gets the whole answer."""
+    monkeypatch.setattr("broadcaster.sandbox.faults.DRIP_SECONDS", 0.0001)
+    await client.fault("x", "drip")
+    answer = await client.tweet("Feuer")
+    assert answer.status == 201
+    assert answer.body["data"]["id"] == (await client.posts("x"))[0]["id"]
+
+
+@pytest.mark.parametrize(("network", "status"), [("mastodon", 401), ("bluesky", 400), ("x", 401)])
+async def test_expired_token_is_said_in_the_networks_words(
+    client: Client, poster: Poster, network: str, status: int
+) -> None:
+    """Bluesky says it with a 400, as its servers do."""
+    await client.fault(network, "expired-token")
+    answer = await poster.post(network)
+    assert answer.status == status
+    assert (network == "bluesky") == (answer.body.get("error") == "ExpiredToken")
+    assert await client.posts(network) == []
+
+
+async def test_duplicate_on_x_posts_nothing(client: Client) -> None:
+    """X may say duplicate although nothing of the kind is there."""
+    await client.fault("x", "duplicate")
+    answer = await client.tweet("Feuer")
+    assert answer.status == 403
+    assert "duplicate content" in answer.body["detail"]
+    assert await client.posts("x") == []
+
+
+async def test_a_request_that_is_wrong_anyway_gets_its_own_answer(client: Client) -> None:
+    """A fault that lets the request through does not make a wrong one right."""
+    await client.fault("x", "lost-answer")
+    answer = await client.post("x", "/2/tweets", json={"nonsense": 1}, headers=TOKEN)
+    assert answer.status == 400
+
+
+async def test_a_fault_can_befall_reading_instead(client: Client) -> None:
+    """A read-back can fail while posting works."""
+    await client.fault("x", "error-500", on="read")
+    assert (await client.tweet("Feuer")).status == 201
+    assert (await client.get("x", "/2/users/me", headers=TOKEN)).status == 500
+    assert (await client.get("x", "/2/users/me", headers=TOKEN)).status == 200
+
+
+async def test_a_lost_answer_can_hide_its_post(client: Client, clock: ManualClock) -> None:
+    """The post of a lost answer stays off the account's own list for as long as said."""
+    await client.fault("x", "lost-answer", hidden_seconds=60)
+    with pytest.raises(LOST):
+        await client.tweet("Feuer")
+    await client.tweet("danach")
+    me = (await client.get("x", "/2/users/me", headers=TOKEN)).body["data"]["id"]
+    path = f"/2/users/{me}/tweets"
+    listed = (await client.get("x", path, headers=TOKEN)).body["data"]
+    assert [post["text"] for post in listed] == ["danach"]
+    clock.move(61)
+    listed = (await client.get("x", path, headers=TOKEN)).body["data"]
+    assert [post["text"] for post in listed] == ["danach", "Feuer"]
+
+
+async def test_a_fault_leaves_no_trace_in_the_log(
+    client: Client, sandbox: Sandbox, poster: Poster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A connection that was ended on purpose is no error of the sandbox."""
+    for fault in ("lost-answer", "reset"):
+        await client.fault("x", fault)
+        with pytest.raises(LOST):
+            await poster.post("x")
+    await sandbox.close()
+    assert caplog.records == []
