@@ -23,9 +23,9 @@ class Facts:
     """What all texts of one accepted alert are made of.
 
     `alert` has `info`, also for a Cancel that came without. `replaces`: the reference of the
-    version before. `source`: who warns. `expires`: when the alert ends; shown only if the alert
-    names an end itself. `ended`: the alert that an all-clear ends; no sentence of its description
-    is said again.
+    version before. `source`: who warns where a block does not name its sender. `expires`: when the
+    alert ends; shown only if the alert names an end itself. `ended`: the alert that an all-clear
+    ends; no sentence of its description is said again.
     """
 
     alert: Alert
@@ -33,7 +33,7 @@ class Facts:
     replaces: str | None
     accepted: datetime
     timezone: ZoneInfo
-    source: str
+    source: str | None
     expires: datetime
     ended: Alert | None = None
 
@@ -45,15 +45,6 @@ class Words:
     values: Mapping[str, Any]
     description: Sequence[str]
     instruction: Sequence[str]
-
-
-def all_clear_info(info: Info, text: str | None = None) -> Info:
-    """Return what a Cancel without info of its own says: the old event and place, and `text`.
-
-    Nothing else of the old block is kept that could repeat a warning which is over.
-    """
-    over = ("headline", "instruction", "contact", "effective", "onset", "expires")
-    return info.model_copy(update={"description": text} | dict.fromkeys(over))
 
 
 def primary(language: str) -> str:
@@ -86,7 +77,7 @@ def words_of(facts: Facts, info: Info, escape: Escape, *, links: bool) -> Words:
         "web": info.web,
         "sent": alert.sent.astimezone(facts.timezone),
         "today": facts.accepted.astimezone(facts.timezone).date(),
-        "source": harmless(one_line(facts.source), escape),
+        "source": harmless(_source(facts, info), escape),
     }
     values |= _names(info, _place(info, alert), escape, all_clear=kind == _ALL_CLEAR)
     values |= _period(facts, info, all_clear=kind == _ALL_CLEAR)
@@ -105,6 +96,10 @@ def _kind(alert: Alert) -> str:
     if alert.is_all_clear:
         return _ALL_CLEAR
     return "update" if alert.msg_type is MsgType.UPDATE else "alert"
+
+
+def _source(facts: Facts, info: Info) -> str:
+    return info.sender_name or one_line(facts.source or "") or facts.alert.sender
 
 
 def _place(info: Info, alert: Alert) -> str:

@@ -43,7 +43,7 @@ def _content(alert: Submission, channel: Channel) -> str | None:
         ("category ", carries.category, list(dict.fromkeys(categories))),
     )
     refused = [
-        f"{field}{_named(carried)} only; this alert is {_named(has)}"
+        f"{field}{_named(carried or ['nothing'])} only; this alert is {_named(has)}"
         for field, carried, has in rules
         if carried is not None and not set(has) & set(carried)
     ]
@@ -51,6 +51,6 @@ def _content(alert: Submission, channel: Channel) -> str | None:
 
 
 def _named(values: Sequence[str]) -> str:
-    """Write "Extreme, Severe and Moderate"; an empty list carries nothing."""
-    *first, last = values or ["no"]
+    """Write "Extreme, Severe and Moderate"."""
+    *first, last = values
     return f"{', '.join(first)} and {last}" if first else str(last)

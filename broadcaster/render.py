@@ -7,9 +7,7 @@ be made to fit withholds that delivery alone.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -18,12 +16,12 @@ from typing import Any
 from broadcaster.alert import Info
 from broadcaster.channels import Channel, Escape, Limits, Measure
 from broadcaster.delivery import Message
-from broadcaster.facts import Facts, Words, all_clear_info, by_language, has_link, primary, words_of
+from broadcaster.facts import Facts, Words, by_language, has_link, primary, words_of
 from broadcaster.measure import fits, length
 from broadcaster.texts import TextError, Texts, templates_path
 from broadcaster.wording import gsm_spelling
 
-__all__ = ["Facts", "Rendered", "Renderer", "all_clear_info", "content_hash", "templates_path"]
+__all__ = ["Facts", "Rendered", "Renderer", "templates_path"]
 
 MINIMAL = "minimal"
 _LINKLESS = frozenset({"x"})  # families that carry no link at all: on X each one costs money
@@ -102,7 +100,7 @@ class Renderer:
 
         Never raises for what an alert or a template contains: the reason says it.
         """
-        if facts is not self._facts:
+        if facts != self._facts:
             self._facts, self._done = facts, {}
         wanted = channel.config.languages
         infos = by_language(facts.alert, wanted)
@@ -145,15 +143,6 @@ class Renderer:
         mark = self._texts.mark(form.language, words.values["status"])
         text, subject = _marked(text, mark, form), subject and _marked(subject, mark, form)
         return _Draft(text, subject, detail, fits(text, form.limits))
-
-
-def content_hash(messages: Iterable[Message]) -> str:
-    """Return a sha256 over texts, subjects, languages and media, whatever order they come in."""
-    said = sorted(
-        json.dumps([one.language, one.subject, one.text, [[m.url, m.alt] for m in one.media]])
-        for one in messages
-    )
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def _untold(wanted: Sequence[str] | None, missing: Sequence[str]) -> Rendered:
@@ -235,9 +224,9 @@ def _context(words: Words, detail: _Detail) -> dict[str, Any]:
 def _warnings(words: Words, form: _Form, detail: _Detail) -> tuple[str, ...]:
     warnings = []
     if detail.minimal:
-        warnings.append(f"{form.language}: only the minimal text fits")
+        warnings.append("only the minimal text fits")
     if form.family in _LINKLESS and words.instruction and has_link(words.instruction[0]):
-        warnings.append(f"{form.language}: the first action holds a link, which X bills")
+        warnings.append("the first action holds a link, which X bills")
     return tuple(warnings)
 
 

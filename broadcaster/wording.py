@@ -23,7 +23,7 @@ _ABBREVIATIONS = frozenset(
     )
 )
 _ORDINAL = re.compile(r"(?:\d{1,2}\.[/–-]?)+")  # 5. Mai, 22./23. November
-_INITIAL = re.compile(r"(?:.*[^\w])?[^\W\d_]\.")  # z. B., z.B., e. V.
+_INITIAL = re.compile(r"(?:[^\W\d_]\.)+")  # z. B., z.B., e. V.
 _BULLET = re.compile(r"(?:[-–•*·▪]|\d{1,2}[.)])\s")
 
 

@@ -1,0 +1,208 @@
+# ruff: noqa: RUF001 - dashes are what is counted
+"""How long a text is, held against the networks' own conformance cases and slow counts."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+import grapheme
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from twitter_text import parse_tweet
+from twitter_text.config import config as x_configurations
+
+from broadcaster.channels import Limits, Measure
+from broadcaster.measure import fits, graphemes, is_gsm, length, mastodon, segments, weighted
+from tests.conftest import SHARED
+
+_CASES = SHARED / "contracts" / "twitter-text" / "validate.yml"
+_VERSIONS = {
+    "WeightedTweetsWithDiscountedEmojiCounterTest": "version3",
+    "UnicodeDirectionalMarkerCounterTest": "version3",
+    "WeightedTweetsCounterTest": "version2",
+}
+FAMILY = "👨‍👩‍👧‍👦"
+# What real texts are made of, and what counts are got wrong by.
+ODD = st.sampled_from(
+    [
+        *(
+            "ä",
+            "é",
+            "e\u0301",
+            "ß",
+            "–",
+            "…",
+            "„",
+            "“",
+            "€",
+            "©",
+            "®",
+            "™",
+            "1",
+            "#",
+            "\u20e3",
+            "\ufe0f",
+        ),
+        *(
+            "🔥",
+            FAMILY,
+            "🇩🇪",
+            "👍🏽",
+            "\u200d",
+            "\u200b",
+            "\u200c",
+            "م",
+            "ि",
+            "한",
+            "日",
+            "\n",
+            " ",
+            "@",
+        ),
+        *(
+            "example.org",
+            "https://a.de/x?y=1",
+            "z. B. ",
+            "z.B.",
+            ".",
+            "dortmund.de",
+            "http://",
+            "a",
+        ),
+    ]
+)
+TEXTS = st.lists(ODD, max_size=40).map("".join)
+
+
+def conformance() -> list[Any]:
+    """Read the published cases; one that is skipped where the shared data are not there."""
+    if not _CASES.exists():
+        skip = pytest.mark.skip(
+            reason="needs ../shared/contracts, which is not beside this checkout"
+        )
+        return [pytest.param("", {}, "version3", marks=skip)]
+    groups = yaml.safe_load(_CASES.read_text("utf-8"))["tests"]
+    return [
+        pytest.param(case["text"], case["expected"], version, id=f"{group}: {case['description']}")
+        for group, version in _VERSIONS.items()
+        for case in groups[group]
+    ]
+
+
+@pytest.mark.parametrize(("text", "expected", "version"), conformance())
+def test_x_counts_as_the_published_cases_say(
+    text: str, expected: dict[str, Any], version: str
+) -> None:
+    """The weighted length is twitter-text's, in configuration 3 and in 2."""
+    options = {"emoji_parsing_enabled": False} | x_configurations[version]
+    assert weighted(text, options) == expected["weightedLength"]
+    assert parse_tweet(text, options).valid is expected["valid"]
+
+
+def test_all_published_cases_of_x_are_there() -> None:
+    """A group that went missing would pass silently: there are 22, 2 and 20 cases."""
+    cases = conformance()
+    if len(cases) > 1:
+        assert len(cases) == 44
+
+
+@given(TEXTS)
+def test_x_counts_fast_what_it_counts_slowly(text: str) -> None:
+    """The fast path of the weighted length gives the library's own result."""
+    text = unicodedata.normalize("NFC", text)
+    assert weighted(text) == parse_tweet(text).weightedLength
+
+
+@given(TEXTS)
+def test_graphemes_count_fast_what_they_count_slowly(text: str) -> None:
+    """The fast path of graphemes gives the library's own result."""
+    assert graphemes(text) == grapheme.length(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("Größe", 5), (FAMILY, 1), ("🇩🇪👍🏽", 2), ("e\u0301", 1), ("a\nb", 3), ("نص", 2), ("", 0)],
+)
+def test_a_grapheme_is_what_a_reader_takes_for_one_character(text: str, expected: int) -> None:
+    """Bluesky counts grapheme clusters, however many code points they have."""
+    assert graphemes(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://example.org/a/very/long/path?with=query", 23),
+        ("http://a.de", 23),
+        ("Mehr: https://a.de.", 6 + 23 + 1),
+        ("(https://a.de)", 25),
+        ("https://a.de https://b.de", 47),
+        ("example.org", 11),
+        ("@stadt@ruhr.example", 6),
+        ("Hallo @stadt@ruhr.example!", 13),
+        ("info@stadt.example", 18),
+        (FAMILY, 1),
+    ],
+)
+def test_mastodon_counts_links_alike_and_mentions_without_their_server(
+    text: str, expected: int
+) -> None:
+    """A link counts 23 however long it is, and of @user@domain only @user counts."""
+    assert mastodon(text) == expected
+
+
+def test_an_instance_may_count_links_otherwise() -> None:
+    """The length of a link is read from the instance."""
+    limits = Limits(Measure.MASTODON, 500, link_length=30)
+    assert length("https://example.org", limits) == 30
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a" * 160, 1),
+        ("a" * 161, 2),
+        ("a" * 306, 2),
+        ("a" * 307, 3),
+        ("äöüßÄÖÜ" * 22 + "éà", 1),
+        ("€" * 80, 1),
+        ("€" * 80 + "a", 2),
+        ("a" * 152 + "€" + "a" * 152, 3),  # the pair would lie over the border of two segments
+        ("ж" * 70, 1),
+        ("ж" * 71, 2),
+        ("ж" * 134, 2),
+        ("ж" * 135, 3),
+        ("🔥" * 35, 1),
+        ("🔥" * 36, 2),
+        ("ж" * 66 + "🔥" + "ж" * 66, 3),  # a surrogate pair is not split
+        ("a" * 70 + "–", 2),
+    ],
+)
+def test_sms_are_counted_in_segments(text: str, expected: int) -> None:
+    """GSM-7 has 160 characters or 153 joined, UCS-2 has 70 or 67; a pair is never split."""
+    assert segments(text) == expected
+
+
+def test_german_is_in_the_alphabet_of_sms() -> None:
+    """Umlauts need no UCS-2, typographic dashes do."""
+    assert is_gsm("Größe, Übung, weiß: 5 €")
+    assert not is_gsm("Hörde – Nord")
+
+
+@pytest.mark.parametrize("measure", list(Measure))
+def test_every_measure_has_a_count(measure: Measure) -> None:
+    """A text fits up to its limit and not beyond."""
+    text = "Gefahr " * 50
+    size = length(text, Limits(measure, 1))
+    assert size > 1
+    assert fits(text, Limits(measure, size))
+    assert fits(text, Limits(measure, size + 1))
+    assert not fits(text, Limits(measure, size - 1))
+
+
+def test_a_limit_on_bytes_counts_beside_the_other() -> None:
+    """Bluesky also limits the bytes in UTF-8."""
+    assert fits("ää", Limits(Measure.GRAPHEMES, 300, bytes_maximum=4))
+    assert not fits("ää", Limits(Measure.GRAPHEMES, 300, bytes_maximum=3))

@@ -1,0 +1,596 @@
+# ruff: noqa: RUF001 - dashes are part of the texts
+"""Texts that fit, say what must be said, and read well: the promises of rendering."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from twitter_text import extract_urls, parse_tweet
+
+from broadcaster.alert import Alert
+from broadcaster.channels import Channel, Escape, Limits, Measure
+from broadcaster.config import ChannelConfig
+from broadcaster.delivery import Message, names_reference
+from broadcaster.measure import fits, length
+from broadcaster.render import Facts, Rendered, Renderer
+from broadcaster.texts import Texts
+from broadcaster.wording import gsm_spelling, harmless, sentences
+
+BERLIN = ZoneInfo("Europe/Berlin")
+SENT = datetime(2026, 11, 22, 17, 5, tzinfo=UTC)  # 18:05 in Berlin
+REFERENCE, REPLACED = "26-0142/2", "26-0142/1"
+ENOUGH = Limits(Measure.CHARACTERS, 100_000)
+GERMAN: dict[str, Any] = {
+    "language": "de",
+    "category": ["Fire"],
+    "event": "Großbrand",
+    "urgency": "Immediate",
+    "severity": "Severe",
+    "certainty": "Observed",
+    "expires": "2026-11-22T20:00:00+01:00",
+    "senderName": "Feuerwehr Dortmund",
+    "headline": "Großbrand in Dortmund-Hörde: Fenster und Türen schließen",
+    "description": "In Hörde brennt eine Lagerhalle. Rauch zieht nach Nordosten.",
+    "instruction": "Schließen Sie Fenster und Türen. Schalten Sie Lüftungen aus.",
+    "web": "https://www.dortmund.example/warnung",
+    "contact": "Bürgertelefon 0231 50-0",
+    "area": [{"areaDesc": "Dortmund-Hörde"}],
+}
+ENGLISH = GERMAN | {
+    "language": "en",
+    "event": "Major fire",
+    "senderName": "Dortmund Fire Service",
+    "headline": "Major fire in Dortmund-Hörde: close windows and doors",
+    "description": "A warehouse is burning in Hörde. Smoke is drifting north-east.",
+    "instruction": "Close windows and doors. Switch off ventilation.",
+    "contact": "City hotline 0231 50-0",
+}
+FORMS: dict[str, tuple[str, Limits, Escape]] = {
+    "mastodon": ("post", Limits(Measure.MASTODON, 500, link_length=23), Escape.MENTIONS),
+    "bluesky": ("post", Limits(Measure.GRAPHEMES, 300, bytes_maximum=3000), Escape.MENTIONS),
+    "x": ("x", Limits(Measure.WEIGHTED, 280), Escape.MENTIONS),
+    "x-link": ("x-link", Limits(Measure.WEIGHTED, 280), Escape.MENTIONS),
+    "mail": ("mail", Limits(Measure.CHARACTERS, 20_000), Escape.MAIL),
+    "sms": ("sms", Limits(Measure.SEGMENTS, 2), Escape.NONE),
+    "pager": ("pager", Limits(Measure.CHARACTERS, 240), Escape.NONE),
+    "chat": ("chat", Limits(Measure.CHARACTERS, 600), Escape.CHAT),
+    "webhook": ("webhook", Limits(Measure.CHARACTERS, 10_000), Escape.NONE),
+}
+RENDERER = Renderer()
+
+
+def channel(family: str, escape: Escape = Escape.NONE, **config: Any) -> Channel:
+    """Make a channel of which only what rendering asks for is there."""
+    settings = ChannelConfig(name="one", type="one", **config)
+    return cast("Channel", SimpleNamespace(config=settings, template=family, escape=escape))
+
+
+def alert(*infos: dict[str, Any], **fields: Any) -> Alert:
+    """Make the scenario's alert, or one with these blocks."""
+    message = {
+        "identifier": "1",
+        "sender": "leitstelle@feuerwehr.example",
+        "sent": SENT,
+        "status": "Actual",
+        "msgType": "Alert",
+        "info": list(infos or (GERMAN, ENGLISH)),
+    }
+    return Alert.model_validate(message | fields)
+
+
+def facts(one: Alert, **changes: Any) -> Facts:
+    """Make the facts of an alert that is accepted when it is sent."""
+    expires = one.expires or SENT + timedelta(hours=6)
+    known = Facts(one, REFERENCE, None, SENT, BERLIN, "Stadt Dortmund", expires)
+    return replace(known, **changes)
+
+
+def text_of(rendered: Rendered) -> str:
+    """Return the text, which must be there."""
+    assert rendered.message, rendered.reason
+    return rendered.message.text
+
+
+def german(one: Alert, family: str = "post", limits: Limits = ENOUGH, **changes: Any) -> str:
+    """Render the first part of an alert."""
+    return text_of(RENDERER.render(facts(one, **changes), channel(family), limits)[0])
+
+
+class TestTheScenario:
+    """The alert of the night, its update and its all-clear, as people read them."""
+
+    def test_an_alert_reads_hazard_place_source_action_time(self) -> None:
+        """The whole text of a post in German."""
+        assert german(alert(), reference="26-0142/1").splitlines() == [
+            "Gefahr: Großbrand in Dortmund-Hörde: Fenster und Türen schließen",
+            "Feuerwehr Dortmund, Stand 18:05 Uhr",
+            "",
+            "In Hörde brennt eine Lagerhalle. Rauch zieht nach Nordosten.",
+            "",
+            "Schließen Sie Fenster und Türen. Schalten Sie Lüftungen aus.",
+            "",
+            "Gilt bis 20:00 Uhr. Nr. 26-0142/1",
+            "Mehr: https://www.dortmund.example/warnung",
+            "Kontakt: Bürgertelefon 0231 50-0",
+        ]
+
+    def test_the_english_text_is_a_text_of_its_own(self) -> None:
+        """No word of German is left but names."""
+        _, second = RENDERER.render(facts(alert()), channel("x"), ENOUGH)
+        assert second.part == "en"
+        assert text_of(second).splitlines() == [
+            "Danger: Major fire in Dortmund-Hörde: close windows and doors",
+            "A warehouse is burning in Hörde. Smoke is drifting north-east.",
+            "Close windows and doors. Switch off ventilation.",
+            "Dortmund Fire Service, as of 18:05, in force until 20:00",
+            "No. 26-0142/2",
+        ]
+
+    def test_an_update_begins_so_and_names_what_it_replaces(self) -> None:
+        """A day that is not today is named."""
+        block = GERMAN | {
+            "headline": "Der Wind hat gedreht",
+            "expires": "2026-11-23T06:00:00+01:00",
+        }
+        said = german(alert(block, msgType="Update"), replaces=REPLACED)
+        assert said.startswith("Aktualisierung – Gefahr: Großbrand – Dortmund-Hörde\n")
+        assert "\nDer Wind hat gedreht\n" in said
+        assert "\nGilt bis 23.11., 06:00 Uhr. Nr. 26-0142/2, ersetzt Nr. 26-0142/1\n" in said
+
+    def test_an_all_clear_is_quiet(self) -> None:
+        """It says that it is over, and nothing of what was to be done."""
+        block = GERMAN | {"description": "Das Feuer ist gelöscht."}
+        said = german(alert(block, msgType="Cancel"), replaces=REPLACED)
+        assert said.splitlines() == [
+            "Entwarnung: Großbrand – Dortmund-Hörde",
+            "Feuerwehr Dortmund, Stand 18:05 Uhr",
+            "",
+            "Die Warnung ist aufgehoben.",
+            "Das Feuer ist gelöscht.",
+            "",
+            "Nr. 26-0142/2, hebt Nr. 26-0142/1 auf",
+            "Mehr: https://www.dortmund.example/warnung",
+        ]
+
+    def test_mail_has_a_subject(self) -> None:
+        """The subject is the first line; other families have none."""
+        first, second = RENDERER.render(facts(alert()), channel("mail"), ENOUGH)
+        assert first.message
+        assert first.message.subject == first.message.text.splitlines()[0]
+        assert "Das sollten Sie jetzt tun:\nSchließen Sie" in first.message.text
+        assert "What you should do now:\nClose windows" in text_of(second)
+        assert RENDERER.render(facts(alert()), channel("post"), ENOUGH)[0].message == Message(
+            german(alert()), "de", length=len(german(alert())), limit=100_000
+        )
+
+    def test_time_is_told_in_the_configured_zone(self) -> None:
+        """An alert of yesterday says so in its time."""
+        late = german(alert(), timezone=ZoneInfo("Asia/Tokyo"), accepted=SENT - timedelta(hours=9))
+        assert "Stand 23.11., 02:05 Uhr" in late
+        assert "Stand 18:05 Uhr" in german(alert())
+
+    @pytest.mark.parametrize(
+        ("severity", "level"),
+        [
+            ("Extreme", "Extreme Gefahr: "),
+            ("Severe", "Gefahr: "),
+            ("Moderate", "Warnung: "),
+            ("Minor", "Gefahreninformation: "),
+            ("Unknown", "Warnung: "),
+        ],
+    )
+    def test_the_level_is_a_word_people_know(self, severity: str, level: str) -> None:
+        """No bare numbers, no CAP jargon."""
+        assert german(alert(GERMAN | {"severity": severity})).startswith(level)
+
+
+class TestAllClear:
+    """What is over is not said again."""
+
+    @pytest.mark.parametrize("form", FORMS)
+    def test_it_never_repeats_the_old_instruction(self, form: str) -> None:
+        """In no family and no language, even where the Cancel carries it along."""
+        family, limits, escape = FORMS[form]
+        over = facts(alert(msgType="Cancel"), replaces=REPLACED, ended=alert())
+        for rendered in RENDERER.render(over, channel(family, escape), limits):
+            said = text_of(rendered)
+            assert said.startswith(("Entwarnung: ", "All clear: "))
+            for old in ("Fenster", "Lüftung", "windows", "ventilation", "brennt", "burning"):
+                assert old not in said
+
+    def test_its_own_words_are_kept(self) -> None:
+        """Sentences that the warning had are left out, new ones stay."""
+        block = GERMAN | {"description": "In Hörde brennt eine Lagerhalle. Das Feuer ist aus."}
+        said = german(alert(block, msgType="Cancel"), ended=alert())
+        assert "Das Feuer ist aus." in said
+        assert "brennt" not in said
+
+
+class TestExercises:
+    """A text of an exercise can never be taken for danger."""
+
+    @pytest.mark.parametrize("message", ["Alert", "Update", "Cancel"])
+    @pytest.mark.parametrize(
+        ("status", "marks"),
+        [
+            ("Exercise", ("ÜBUNG", "EXERCISE")),
+            ("Test", ("PROBEWARNUNG", "TEST")),
+            ("System", ("PROBEWARNUNG", "TEST")),
+        ],
+    )
+    def test_the_mark_is_never_lost(
+        self, status: str, marks: tuple[str, str], message: str
+    ) -> None:
+        """In every family, at every limit at which there is a text, and in the subject."""
+        drill = facts(alert(status=status, msgType=message))
+        for family in ("post", "x", "mail", "sms", "chat", "webhook", "pager"):
+            for maximum in (100, 120, 150, 200, 300, 1000):
+                limits = Limits(Measure.CHARACTERS, maximum)
+                for rendered, mark in zip(
+                    RENDERER.render(drill, channel(family), limits), marks, strict=True
+                ):
+                    if rendered.message:
+                        assert rendered.message.text.startswith(f"{mark} – ")
+                        assert (rendered.message.subject or mark).startswith(mark)
+
+    def test_a_citys_template_cannot_forget_it(self, tmp_path: Path) -> None:
+        """The mark is put before whatever a template says."""
+        own = city(tmp_path, "{{ event }} {{ reference }}")
+        (part,) = own.render(facts(alert(GERMAN, status="Test")), channel("post"), ENOUGH)
+        assert text_of(part) == "PROBEWARNUNG – Großbrand 26-0142/2"
+
+    def test_an_actual_alert_has_no_mark(self) -> None:
+        """Nothing stands before the level of a real alert."""
+        assert german(alert()).startswith("Gefahr: ")
+
+
+class TestFitting:
+    """Whole details go, in a fixed order, and never what must stay."""
+
+    def test_a_text_at_its_limit_is_whole(self) -> None:
+        """Exactly at the limit and one above nothing is dropped; one below something is."""
+        whole = german(alert())
+        for measure in (Measure.CHARACTERS, Measure.GRAPHEMES, Measure.WEIGHTED, Measure.MASTODON):
+            size = length(whole, Limits(measure, 1))
+            assert german(alert(), limits=Limits(measure, size + 1)) == whole
+            assert german(alert(), limits=Limits(measure, size)) == whole
+            assert german(alert(), limits=Limits(measure, size - 1)) != whole
+
+    def test_detail_goes_in_a_fixed_order(self) -> None:
+        """Contact, link, description from its end, instructions from their end, headline."""
+        details = [
+            "Kontakt:",
+            "Mehr:",
+            "Rauch zieht",
+            "In Hörde brennt",
+            "Schalten Sie",
+            "Fenster und Türen schließen",
+            "ersetzt",
+            "Gefahr:",
+            "gilt bis",
+        ]
+        update = alert(msgType="Update")
+        lost: list[str] = []
+        for maximum in range(420, 0, -1):
+            limits = Limits(Measure.CHARACTERS, maximum)
+            first = RENDERER.render(facts(update, replaces=REPLACED), channel("post"), limits)[0]
+            if not first.message:
+                break
+            gone = [one for one in details if one.lower() not in first.message.text.lower()]
+            assert gone[: len(lost)] == lost
+            lost = gone
+        assert lost == details
+
+    def test_no_sentence_is_ever_cut(self) -> None:
+        """At every limit each sentence is there from its first to its last word, or not at all."""
+        sentences = [
+            "In Hörde brennt eine Lagerhalle.",
+            "Rauch zieht nach Nordosten.",
+            "Schließen Sie Fenster und Türen.",
+            "Schalten Sie Lüftungen aus.",
+        ]
+        for maximum in range(110, 420):
+            said = german(alert(), limits=Limits(Measure.CHARACTERS, maximum))
+            for sentence in sentences:
+                assert (sentence in said) or (sentence[:12] not in said)
+
+    def test_the_minimal_text_says_what_must_be_said(self) -> None:
+        """Event, place, first sentence of the instruction, source, time, reference."""
+        shortest, part = least(alert(), "post")
+        assert text_of(part).splitlines() == [
+            "Großbrand – Dortmund-Hörde",
+            "Schließen Sie Fenster und Türen.",
+            "Feuerwehr Dortmund, Stand 18:05 Uhr",
+            "Nr. 26-0142/2",
+        ]
+        assert part.warnings == ("only the minimal text fits",)
+        assert part.message
+        assert (part.message.length, part.message.limit) == (shortest, shortest)
+
+    @pytest.mark.parametrize("family", ["post", "x", "mail", "sms", "chat", "webhook"])
+    def test_what_cannot_fit_is_withheld_with_its_length(self, family: str) -> None:
+        """One below the minimal text there is a reason that names length and limit."""
+        shortest, _ = least(alert(), family)
+        limits = Limits(Measure.CHARACTERS, shortest - 1)
+        part = RENDERER.render(facts(alert()), channel(family), limits)[0]
+        assert part == Rendered(
+            "de",
+            None,
+            f"even the minimal text needs {shortest} characters; only {shortest - 1} fit",
+        )
+
+    def test_a_limit_on_bytes_is_named_as_such(self) -> None:
+        """Who reads the reason must not look for characters."""
+        limits = Limits(Measure.GRAPHEMES, 300, bytes_maximum=50)
+        part = RENDERER.render(facts(alert()), channel("post"), limits)[0]
+        assert part.reason == "even the minimal text needs 115 bytes; only 50 fit"
+
+    def test_one_language_that_does_not_fit_withholds_itself_alone(self) -> None:
+        """The other one goes out."""
+        long = GERMAN | {"event": "Sehr " * 15 + "großer Brand"}
+        limits = Limits(Measure.CHARACTERS, 160)
+        first, second = RENDERER.render(facts(alert(long, ENGLISH)), channel("post"), limits)
+        assert (first.message, second.reason) == (None, None)
+        assert second.message
+
+    def test_sms_stay_in_gsm(self) -> None:
+        """Dashes and quotes are spelled plainly, so that a German warning fits one SMS."""
+        said = german(alert(), "sms", Limits(Measure.SEGMENTS, 1))
+        assert said.splitlines() == [
+            "Gefahr: Großbrand - Dortmund-Hörde",
+            "Schließen Sie Fenster und Türen.",
+            "Feuerwehr Dortmund, Stand 18:05 Uhr, gilt bis 20:00 Uhr",
+            "Nr. 26-0142/2",
+        ]
+
+    def test_a_listed_first_action_is_kept_whole(self) -> None:
+        """What announces a list belongs to its first item."""
+        block = GERMAN | {"instruction": "Bitte jetzt:\n- Fenster schließen\n- Lüftung aus"}
+        _, part = least(alert(block), "post")
+        assert "Bitte jetzt:\n- Fenster schließen\nFeuerwehr" in text_of(part)
+
+
+class TestX:
+    """One post that stands on its own, and costs no more than it must."""
+
+    def test_it_carries_no_link(self) -> None:
+        """Neither the alert's link nor one in a sentence, unless the other family is configured."""
+        block = GERMAN | {"description": "Es brennt. Mehr auf dortmund.de heute. Rauch zieht."}
+        said = german(alert(block), "x")
+        assert extract_urls(said) == []
+        assert "Es brennt. Rauch zieht." in said
+        assert german(alert(block), "x-link").endswith("\nhttps://www.dortmund.example/warnung")
+
+    def test_a_link_in_the_first_action_stays_and_is_told(self) -> None:
+        """The first action is never dropped, but who pays is warned."""
+        block = GERMAN | {"instruction": "Prüfen Sie auf dortmund.de Ihre Adresse. Warten Sie."}
+        (part,) = RENDERER.render(facts(alert(block)), channel("x"), ENOUGH)
+        assert "Prüfen Sie auf dortmund.de Ihre Adresse." in text_of(part)
+        assert part.warnings == ("the first action holds a link, which X bills",)
+
+
+class TestLanguages:
+    """Only what the alert says in a language is posted in it."""
+
+    def test_the_channel_filters_and_orders(self) -> None:
+        """One part per language, named by its primary tag."""
+        regional = alert(GERMAN | {"language": "de-DE"}, ENGLISH | {"language": "en-GB"})
+        both = RENDERER.render(facts(regional), channel("post"), ENOUGH)
+        assert [part.part for part in both] == ["de", "en"]
+        turned = channel("post", languages=("en", "tr", "de"))
+        assert [part.part for part in RENDERER.render(facts(regional), turned, ENOUGH)] == [
+            "en",
+            "de",
+        ]
+        one = RENDERER.render(facts(regional), channel("post", languages=("en",)), ENOUGH)
+        assert [part.message and part.message.language for part in one] == ["en"]
+
+    def test_a_channel_without_its_language_is_withheld(self) -> None:
+        """No other language stands in."""
+        (part,) = RENDERER.render(facts(alert()), channel("post", languages=("tr", "ar")), ENOUGH)
+        reason = "the alert has no text in the language of this channel (tr, ar)"
+        assert part == Rendered("tr", None, reason)
+
+    def test_a_language_without_texts_is_named_in_a_warning(self) -> None:
+        """The others go out; alone it is withheld."""
+        turkish = GERMAN | {"language": "tr"}
+        (part,) = RENDERER.render(facts(alert(turkish, GERMAN)), channel("post"), ENOUGH)
+        assert (part.part, part.warnings) == (
+            "de",
+            ("not posted in tr: there are no texts for it",),
+        )
+        (alone,) = RENDERER.render(facts(alert(turkish)), channel("post"), ENOUGH)
+        assert alone.reason == "there are no texts for the language of the alert (tr)"
+
+
+def city(directory: Path, text: str, name: str = "post") -> Renderer:
+    """Give the city a German template of its own."""
+    (directory / "de").mkdir(exist_ok=True)
+    (directory / "de" / f"{name}.txt.j2").write_text(text, "utf-8")
+    return Renderer(directory)
+
+
+class TestTemplates:
+    """Alert texts are values, and a city's templates can break nothing but themselves."""
+
+    def test_an_alert_is_never_a_template(self) -> None:
+        """What looks like one stays as it was written."""
+        block = GERMAN | {"event": "{{7*7}}", "description": "{% raw %} {{ config }} {# x #}"}
+        said = german(alert(block))
+        assert "{{7*7}}" in said
+        assert "{% raw %} {{ config }} {# x #}" in said
+
+    @pytest.mark.parametrize("text", ["{{ nobody }}", "{{ 1/0 }}", "{% if %}", "{{ event.x.y }}"])
+    def test_a_broken_template_withholds_that_delivery_alone(
+        self, tmp_path: Path, text: str
+    ) -> None:
+        """Accepting goes on; the reason names the template."""
+        own = city(tmp_path, text)
+        first, second = own.render(facts(alert()), channel("post"), ENOUGH)
+        assert first.message is None
+        assert first.reason
+        assert "de/post.txt.j2" in first.reason
+        assert second.message
+        assert own.render(facts(alert()), channel("x"), ENOUGH)[0].message
+
+    def test_a_channel_may_name_another_template(self, tmp_path: Path) -> None:
+        """The configuration's template comes before the type's family."""
+        own = city(tmp_path, "Kurz: {{ event }} {{ reference }}", "kurz")
+        named = channel("post", template="kurz", languages=("de",))
+        assert text_of(own.render(facts(alert()), named, ENOUGH)[0]) == "Kurz: Großbrand 26-0142/2"
+        missing = channel("post", template="lang", languages=("de",))
+        (part,) = own.render(facts(alert()), missing, ENOUGH)
+        assert part.reason == "there is no template lang for de"
+
+    def test_a_template_without_the_reference_is_refused(self, tmp_path: Path) -> None:
+        """A post without it could never be found again after a lost answer."""
+        own = city(tmp_path, "{{ event }}")
+        part = own.render(facts(alert()), channel("post"), ENOUGH)[0]
+        assert part.reason == "the template post (de) leaves out the reference"
+
+    def test_hashtags_are_the_first_to_go(self, tmp_path: Path) -> None:
+        """A city may add its own; none are there by default."""
+        own = city(
+            tmp_path,
+            "{{ reference }} {{ contact or '' }}{% if hashtags %} #dobombe{% endif %}",
+        )
+        block = GERMAN | {"contact": "0231"}
+        size = len("26-0142/2 0231 #dobombe")
+        for maximum, expected in ((size, "26-0142/2 0231 #dobombe"), (size - 1, "26-0142/2 0231")):
+            limits = Limits(Measure.CHARACTERS, maximum)
+            assert text_of(own.render(facts(alert(block)), channel("post"), limits)[0]) == expected
+        assert "#" not in german(alert())
+
+
+class TestSharing:
+    """Two hundred webhooks cost one rendering."""
+
+    def test_the_same_form_is_rendered_once_per_alert(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Per family, language, limits and escape; another alert is rendered anew."""
+        calls: list[tuple[str, str]] = []
+        fill = Texts.fill
+
+        def counted(self: Texts, language: str, family: str, values: Any) -> Any:
+            calls.append((language, family))
+            return fill(self, language, family, values)
+
+        monkeypatch.setattr(Texts, "fill", counted)
+        one = alert()
+        for _ in range(200):
+            RENDERER.render(facts(one), channel("webhook"), ENOUGH)
+        assert sorted(calls) == [("de", "webhook"), ("en", "webhook")]
+        RENDERER.render(facts(one), channel("webhook", Escape.CHAT), ENOUGH)
+        RENDERER.render(facts(one, reference="26-0143/1"), channel("webhook"), ENOUGH)
+        assert len(calls) == 6
+
+
+def least(one: Alert, family: str) -> tuple[int, Rendered]:
+    """Find the smallest limit at which there is a text, and that text."""
+    for maximum in range(1, 1000):
+        limits = Limits(Measure.CHARACTERS, maximum)
+        part = RENDERER.render(facts(one), channel(family), limits)[0]
+        if part.message:
+            return maximum, part
+    raise AssertionError("nothing fits")
+
+
+WORDS = st.sampled_from(
+    [
+        *(
+            "Großbrand",
+            "Übung",
+            "O'Brien",
+            "5 < 6",
+            "@stadt",
+            "#Hörde",
+            "z. B.",
+            "Nr. 5",
+            "–",
+            "\\",
+        ),
+        *("🔥", "👨‍👩‍👧‍👦", "🇩🇪", "حريق", "أغلق النوافذ", "https://a.example/x?y=1", "dortmund.de"),
+        *(
+            "Donaudampfschifffahrtsgesellschaftskapitän" * 2,
+            "{{7*7}}",
+            "**",
+            "<b>",
+            "한국",
+            "&amp;",
+        ),
+        *("Fenster", "schließen", "06:00 Uhr", "e\u0301", "info@stadt.example", "_x_", "`", "ﬁ"),
+        *("„so“", "ca. 3 km"),
+    ]
+)
+LINES = st.lists(WORDS, min_size=1, max_size=3).map(" ".join)
+PARAGRAPHS = st.lists(
+    st.lists(WORDS, min_size=1, max_size=8).map(lambda words: " ".join(words) + ". "), max_size=12
+).map("".join)
+OPTIONAL = {"headline": LINES, "description": PARAGRAPHS, "instruction": PARAGRAPHS}
+
+
+@st.composite
+def alerts(draw: st.DrawFn) -> Alert:
+    """Make alerts as they come through the door, in both languages."""
+    blocks = []
+    for language in ("de", "en"):
+        block = {key: GERMAN[key] for key in ("category", "urgency", "severity", "certainty")}
+        block |= {"language": language, "event": draw(LINES), "area": [{"areaDesc": draw(LINES)}]}
+        block |= {"senderName": draw(LINES)} | {
+            name: draw(some) for name, some in OPTIONAL.items() if draw(st.booleans())
+        }
+        blocks.append({name: value for name, value in block.items() if value})
+    message = {
+        "msgType": draw(st.sampled_from(["Alert", "Update", "Cancel"])),
+        "status": draw(st.sampled_from(["Actual", "Actual", "Exercise"])),
+    }
+    try:
+        return alert(*blocks, **message)
+    except ValidationError:
+        return alert(**message)  # a long line is refused at the door
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(one=alerts())
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+def test_every_text_fits_and_says_what_must_be_said(form: str, one: Alert) -> None:
+    """Within the limits, with event, place, first action, source, time and reference."""
+    family, limits, escape = FORMS[form]
+    parts = RENDERER.render(facts(one, replaces=REPLACED), channel(family, escape), limits)
+    assert [part.part for part in parts] == ["de", "en"]
+    for info, part in zip(one.info, parts, strict=True):
+        if part.message is None:
+            assert part.reason
+            assert part.reason.startswith("even the minimal text needs ")
+            continue
+        said = part.message.text
+        assert fits(said, limits)
+        assert part.message.length == length(said, limits)
+        assert names_reference(said, REFERENCE)
+        assert ("Stand 18:05 Uhr" if part.part == "de" else "as of 18:05") in said
+        action = sentences(info.instruction or "")[:1] if not one.is_all_clear else []
+        for must in (info.event, info.place, info.sender_name, *action):
+            assert must
+            spelled = harmless(must.strip(), escape)
+            assert (gsm_spelling(spelled) if form == "sms" else spelled) in said
+
+
+@given(one=alerts())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_x_would_take_every_text_for_it(one: Alert) -> None:
+    """The network's own parser finds each text valid, and nobody is mentioned."""
+    _, limits, escape = FORMS["x"]
+    for part in RENDERER.render(facts(one), channel("x", escape), limits):
+        if part.message:
+            assert parse_tweet(part.message.text).valid
+            assert " @stadt" not in part.message.text

@@ -1,0 +1,122 @@
+"""Templates: found, overridden, broken, and unable to do more than fill in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from broadcaster import texts
+from broadcaster.config import ConfigError
+from broadcaster.texts import TextError, Texts, one_line, templates_path, tidy
+from tests.conftest import REPOSITORY
+
+FAMILIES = ("chat", "mail", "minimal", "pager", "post", "sms", "webhook", "x", "x-link")
+
+
+def own(directory: Path, text: str, *, name: str = "de/post") -> Texts:
+    """Give the city a template of its own."""
+    path = directory / f"{name}.txt.j2"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    return Texts(directory)
+
+
+def test_every_language_has_every_family() -> None:
+    """German and English are complete, and nothing in them is broken."""
+    found = Texts()
+    assert found.languages == {"de", "en"}
+    assert found.faults == ()
+    for language in found.languages:
+        names = {path.name for path in (templates_path() / language).iterdir()}
+        assert names == {f"{family}.txt.j2" for family in (*FAMILIES, "words")}
+
+
+def test_templates_lie_in_an_installation_or_beside_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wheel carries them inside the package, a checkout beside it."""
+    assert templates_path() == REPOSITORY / "templates"
+    package = tmp_path / "broadcaster"
+    (package / "templates").mkdir(parents=True)
+    monkeypatch.setattr(texts, "__file__", str(package / "texts.py"))
+    assert templates_path() == package / "templates"
+
+
+def test_a_city_replaces_single_templates(tmp_path: Path) -> None:
+    """Its own come first, file by file; the rest stays."""
+    changed = own(tmp_path, "Achtung {{ name }}")
+    assert changed.fill("de", "post", {"name": "Hörde"}) == ("Achtung Hörde", None)
+    assert changed.faults == ()
+    assert changed.languages == {"de", "en"}
+
+
+def test_a_template_sets_its_subject(tmp_path: Path) -> None:
+    """A subject is one line, whatever is in it."""
+    changed = own(tmp_path, "{% set subject = name %}Text")
+    assert changed.fill("de", "post", {"name": "a\r\nBcc: b"}) == ("Text", "a Bcc: b")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ nobody }}",
+        "{{ name.nothing }}",
+        "{{ 1 / 0 }}",
+        "{{ name + 1 }}",
+        "{{ name[99] }}",
+        "{% include 'nothing.txt.j2' %}",
+        "{% include 'post.txt.j2' %}",
+        "{{ ''.__class__.__mro__ }}",
+        "{{ lines.__globals__ }}",
+        "{% for _ in range(10 ** 9) %}x{% endfor %}",
+        "{{ '%d' | format(name) }}",
+    ],
+)
+def test_a_template_that_does_not_work_is_a_text_error(tmp_path: Path, text: str) -> None:
+    """Whatever a city's template does, it ends as a sentence that names the template."""
+    with pytest.raises(TextError, match=r"^de/post\.txt\.j2 does not work: "):
+        own(tmp_path, text).fill("de", "post", {"name": "Hörde"})
+
+
+def test_a_template_that_does_not_compile_is_named_at_the_start(tmp_path: Path) -> None:
+    """It stops nothing but the deliveries that need it."""
+    broken = own(tmp_path, "{% if %}")
+    (fault,) = broken.faults
+    assert fault.startswith("de/post.txt.j2 cannot be read: ")
+    with pytest.raises(TextError, match="cannot be read"):
+        broken.fill("de", "post", {})
+
+
+def test_a_family_that_does_not_exist_is_a_text_error() -> None:
+    """A mistyped name says which one, and for which language."""
+    with pytest.raises(TextError, match=r"^there is no template psot for de$"):
+        Texts().fill("de", "psot", {})
+
+
+def test_a_language_needs_its_words(tmp_path: Path) -> None:
+    """Without marks an exercise could not be told from danger: no texts in that language."""
+    turkish = own(tmp_path, "Metin", name="tr/post")
+    assert "tr" not in turkish.languages
+    assert turkish.faults == ("tr needs words.txt.j2 with `marks` for exercises and tests",)
+
+
+def test_a_directory_that_is_not_there_is_a_fault_of_the_configuration(tmp_path: Path) -> None:
+    """Silently taking the project's own would surprise the city."""
+    with pytest.raises(ConfigError, match=r"^texts\.templates: .* is not a directory$"):
+        Texts(tmp_path / "nothing")
+
+
+def test_exercises_are_marked_in_every_language() -> None:
+    """ÜBUNG and PROBEWARNUNG, EXERCISE and TEST; an Actual alert has no mark."""
+    found = Texts()
+    german = [found.mark("de", status) for status in ("Exercise", "Test", "System", "Actual")]
+    english = [found.mark("en", status) for status in ("Exercise", "Test", "System", "Actual")]
+    assert german == ["ÜBUNG", "PROBEWARNUNG", "PROBEWARNUNG", None]
+    assert english == ["EXERCISE", "TEST", "TEST", None]
+
+
+def test_what_is_empty_leaves_no_gap() -> None:
+    """Every line is stripped, and paragraphs are one empty line apart."""
+    assert tidy("\n a \n\n\n\n b\n \n") == "a\n\nb"
+    assert one_line(" a\n b ") == "a b"
