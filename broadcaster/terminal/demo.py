@@ -32,6 +32,7 @@ from broadcaster.terminal.target import Target, connect
 ACT_SECONDS = 40.0
 RETRY_AFTER_SECONDS = 4.0
 PAUSE_SECONDS = 2.0
+GIST_LENGTH = 70
 # Short waits, so that the night takes half a minute; everything else is as in earnest.
 TIMING = """
 [timing]
@@ -222,10 +223,18 @@ def _arrived(night: Night) -> Rows:
     rows = []
     for name in SHOWN:
         posts = [post for post in night.posts if post["network"] == name]
-        newest = " ".join(posts[-1]["text"].split())[:70] if posts else ""
+        newest = _gist(posts[-1]["text"]) if posts else ""
         languages = ", ".join(sorted({post["language"] or "" for post in posts} - {""}))
         rows.append((cell(name, "bold"), cell(len(posts)), cell(languages), cell(newest)))
     return Rows(("network", "posts", "languages", "newest"), rows, folded=frozenset({"newest"}))
+
+
+def _gist(text: str) -> str:
+    """Return the beginning of a post in one line; of a webhook's body what it says."""
+    if text.startswith("{"):
+        event = json.loads(text)
+        text = f"{event['type']}  Nr. {event['data']['reference']}"
+    return " ".join(text.split())[:GIST_LENGTH]
 
 
 async def _until_interrupted(stage: Stage) -> None:

@@ -58,6 +58,7 @@ class Rows:
             caption_style="dim",
             box=SIMPLE_HEAD,
             pad_edge=False,
+            collapse_padding=True,
         )
         for name in self.headings:
             fold = name in self.folded

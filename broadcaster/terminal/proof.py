@@ -17,7 +17,7 @@ from broadcaster.terminal.watch import all_out
 Json = Mapping[str, Any]
 
 NETWORK_OF = {"apprise": "mail"}  # where a channel type's posts arrive, if not under its own name
-WITH_REPLIES = ("mastodon", "bluesky", "x")
+WITH_REPLIES = ("mastodon", "bluesky")  # on X every post stands for itself
 SLACK_SECONDS = 0.05  # two clocks read in two processes
 
 
@@ -58,7 +58,7 @@ def proofs(night: Night) -> list[Proof]:
         Proof("The webhook was called again no earlier than it asked.", _waited(night)),
         Proof("The smell is withheld on X with the reason, and out elsewhere.", _withheld(night)),
         Proof("The update reached all that carried the alert.", _followed(night, night.update)),
-        Proof("It answers their first post where the network has replies.", _answered(night)),
+        Proof("On Mastodon and Bluesky it answers their first post.", _answered(night)),
         Proof("The all-clear reached them too.", _followed(night, night.all_clear)),
         Proof("Every post arrived once: as many as deliveries, none twice.", not doubles(night)),
     ]
@@ -77,7 +77,7 @@ def _x_resolved(night: Night) -> bool:
 
 
 def _answered(night: Night) -> bool:
-    """Whether the update hangs on a post of the alert, on every network with replies."""
+    """Whether the update hangs on a post of the alert, where posts answer posts."""
     first = {post["id"] for post in night.posts}
     newer = [post for name in WITH_REPLIES for post in _posts(night, name, night.update)]
     return bool(newer) and all(post["reply_to"] in first for post in newer)
