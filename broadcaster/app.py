@@ -44,6 +44,7 @@ log = structlog.get_logger(__name__)
 
 SOCKET_NAME = "broadcaster.sock"
 MIND_SECONDS = 1.0
+OURSELVES = "broadcaster"  # in the place of a channel's name, in notices about the daemon itself
 FAULT_EXIT = 70  # EX_SOFTWARE: the supervisor starts the process again
 CONFIG_EXIT = 78  # EX_CONFIG: starting again will not help
 
@@ -73,6 +74,9 @@ class Service:
     intake: Intake
     metrics: Metrics
     _untold: int = 0
+    _told: set[NoticeKind] = field(
+        default_factory=lambda: {NoticeKind.CLOCK, NoticeKind.STORAGE}  # perhaps before a restart
+    )
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def readiness(self) -> Sequence[str]:
@@ -140,12 +144,20 @@ class Service:
     async def _mind_once(self) -> None:
         self._untold = len(self.notices.not_told(await self.store.due_notices()))
         drift = self.store.drift()
-        if abs(drift) > DRIFT_MAX:
-            text = f"the wall clock is {drift.total_seconds():+.0f} s off elapsed time"
-            await self.store.tell(NewNotice(NoticeKind.CLOCK, text, channel="broadcaster"))
-        if self.store.trouble:
-            text = f"{self.store.trouble}: no new alert is accepted, open ones are finished"
-            await self.store.tell(NewNotice(NoticeKind.STORAGE, text, channel="broadcaster"))
+        wrong = f"the wall clock is {drift.total_seconds():+.0f} s off elapsed time"
+        await self._tell_while(NoticeKind.CLOCK, wrong if abs(drift) > DRIFT_MAX else None)
+        full = self.store.trouble
+        text = f"{full}: no new alert is accepted, open ones are finished" if full else None
+        await self._tell_while(NoticeKind.STORAGE, text)
+
+    async def _tell_while(self, kind: NoticeKind, text: str | None) -> None:
+        """Tell people once of a trouble of the daemon itself, and take it back when it is over."""
+        if text is not None:
+            await self.store.tell(NewNotice(kind, text, channel=OURSELVES))
+            self._told.add(kind)
+        elif kind in self._told:
+            await self.store.untell(OURSELVES, kind)
+            self._told.discard(kind)
 
 
 def prepare(path: Path, clock: Clock | None = None) -> Parts:
@@ -153,10 +165,15 @@ def prepare(path: Path, clock: Clock | None = None) -> Parts:
 
     Raises ConfigError.
     """
-    config = configuration.load(path)
+    tables = configuration.read(path)
+    faults: list[Fault] = []
+    try:
+        config = configuration.parse(tables)
+    except ConfigError as error:
+        faults += error.faults
+        config = configuration.without(tables, error.faults)
     secrets = Secrets(path.resolve().parent)
     clock = clock or SystemClock()
-    faults: list[Fault] = []
     channels: dict[str, Channel] = {}
     try:
         channels = build(config, secrets, clock)

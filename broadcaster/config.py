@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -275,13 +275,38 @@ def load(path: Path) -> Config:
     Raises ConfigError with every fault of its tables. Channel settings, which only the type's own
     file knows, are read later by `channels.build`.
     """
+    return parse(read(path))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return a configuration file's tables. Raises ConfigError if it is no readable TOML."""
     try:
-        tables = tomllib.loads(path.read_text("utf-8-sig"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise ConfigError([Fault("", f"cannot read {path}: {error.strerror}")]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([Fault("", f"{path} is not TOML: {error}")]) from None
-    return parse(tables)
+
+
+_STAND_INS = {
+    "server": {"public_url": "http://localhost", "timezone": "UTC"},
+    "store": {"url": "sqlite:///unused"},
+}
+
+
+def without(tables: Mapping[str, Any], faults: Sequence[Fault]) -> Config:
+    """Return a configuration of the tables that are sound, so that these can be examined further.
+
+    It is good for nothing else: tables that are required and faulty are stood in for.
+    """
+    places = [fault.where.split(".") for fault in faults]
+    bad = {place[0] for place in places if place[0] != "channels" or len(place) == 1}
+    sound = {name: table for name, table in tables.items() if name not in bad}
+    channels = sound.get("channels")
+    if isinstance(channels, dict):
+        bad_channels = {place[1] for place in places if place[0] == "channels" and len(place) > 1}
+        sound["channels"] = {n: one for n, one in channels.items() if n not in bad_channels}
+    return parse({**_STAND_INS, **sound})
 
 
 def parse(tables: Mapping[str, Any]) -> Config:

@@ -35,7 +35,9 @@ _LASTS_WHILE = {
     NoticeKind.QUARANTINE: State.FAILED,
     NoticeKind.UNKNOWN: State.UNKNOWN,
 }
-_LASTS = frozenset({*_LASTS_WHILE, NoticeKind.CHANNEL, NoticeKind.CLOCK, NoticeKind.STORAGE})
+# These are closed by who finds that all is well again; until then they do not ring anew.
+_CLOSED_ELSEWHERE = frozenset({NoticeKind.CHANNEL, NoticeKind.CLOCK, NoticeKind.STORAGE})
+_LASTS = frozenset({*_LASTS_WHILE, *_CLOSED_ELSEWHERE})
 
 REMEDIES: Mapping[NoticeKind, str] = {
     NoticeKind.LATE: "Watch it; if it stays so, post by hand on this channel.",
@@ -121,6 +123,8 @@ class Notices:
         lasting = _LASTS_WHILE.get(notice.kind)
         if lasting is not None and matter.state is not None and matter.state is not lasting:
             return True
+        if notice.kind in _CLOSED_ELSEWHERE:
+            return False
         if notice.kind in _LASTS:
             return bool(self.targets) and len(notice.told) >= len(self.targets)
         return bool(notice.told)
