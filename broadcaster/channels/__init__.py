@@ -35,6 +35,9 @@ from broadcaster.delivery import Delivery, Guarantee, Readiness, Receipt
 
 ATTEMPTS_AT_ONCE = 4
 
+# A network's address: never in the clear, except on this very machine (tests, sandbox).
+SERVER = r"^(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/[^\s?#@]*)?$"
+
 
 class Measure(StrEnum):
     """How a network counts a text."""
@@ -132,7 +135,7 @@ class Setup:
         return timedelta(seconds=self.timing.attempt_seconds)
 
 
-_NOT_CHANNELS = frozenset({"http", "threads", "wire"})
+_NOT_CHANNELS = frozenset({"http", "threads", "wire", "xrpc"})
 
 
 def types() -> list[str]:

@@ -26,7 +26,7 @@ from mastodon.errors import MastodonError, MastodonNotFoundError
 from mastodon.return_types import Status
 from pydantic import StringConstraints
 
-from broadcaster.channels import Escape, Limits, Measure, Setup, wire
+from broadcaster.channels import SERVER, Escape, Limits, Measure, Setup, wire
 from broadcaster.channels.http import Answer, failure_for, retry_after
 from broadcaster.channels.threads import Threads
 from broadcaster.channels.wire import Wire
@@ -61,10 +61,10 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 class Settings(Table):
     """`[channels.NAME]` of type mastodon; `base_url` stands for the instance in the sandbox."""
 
-    api_base_url: Annotated[str, StringConstraints(pattern=r"^https://[^\s/?#@]+/?$")]
+    api_base_url: Annotated[str, StringConstraints(pattern=SERVER)]
     access_token_file: str
     visibility: Literal["public", "unlisted"] = "public"
-    base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#@]+$")] | None = None
+    base_url: Annotated[str, StringConstraints(pattern=SERVER)] | None = None
 
 
 class MastodonChannel:

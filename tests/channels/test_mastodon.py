@@ -76,7 +76,15 @@ def made(place: Path, url: str, timing: Timing = SHORT, **more: Any) -> Mastodon
 
 @pytest.fixture
 async def channel(stub: Stub, tmp_path: Path) -> AsyncIterator[MastodonChannel]:
-    """Give a channel with short limits on the stub."""
+    """Give a channel on the stub."""
+    one = made(tmp_path, stub.url, Timing())
+    yield one
+    await one.close()
+
+
+@pytest.fixture
+async def hasty(stub: Stub, tmp_path: Path) -> AsyncIterator[MastodonChannel]:
+    """Give a channel on the stub, with short limits."""
     one = made(tmp_path, stub.url)
     yield one
     await one.close()
@@ -279,8 +287,8 @@ async def test_what_was_never_connected_was_not_sent(tmp_path: Path) -> None:
     async with serving() as plain:
         urls = [
             f"http://127.0.0.1:{await closed_port()}",
-            "http://no-such-host.invalid",
-            plain.url.replace("http", "https"),
+            "https://no-such-host.invalid",
+            plain.url.replace("http:", "https:"),
         ]
         for url in urls:
             channel = made(tmp_path, url)
@@ -293,16 +301,16 @@ async def test_what_was_never_connected_was_not_sent(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fault", [*Fault])
 async def test_a_lost_answer_is_unknown_and_never_sent_again(
-    channel: MastodonChannel, stub: Stub, fault: Fault
+    hasty: MastodonChannel, stub: Stub, fault: Fault
 ) -> None:
     """Closed, reset, hanging, dripping or garbled: the attempt ends by itself, with one post."""
     stub.answer = lambda _: fault
     begun = asyncio.get_running_loop().time()
     with pytest.raises(Unknown):
-        await channel.send(delivery())
-    assert asyncio.get_running_loop().time() - begun < SHORT.attempt_seconds + 0.3
+        await hasty.send(delivery())
+    assert asyncio.get_running_loop().time() - begun < SHORT.attempt_seconds + 2
     assert len(stub.requests) == 1
-    assert channel.stuck == 0
+    assert hasty.stuck == 0
 
 
 async def test_while_posts_hang_their_read_back_goes_on(tmp_path: Path) -> None:
@@ -539,6 +547,6 @@ def test_a_token_never_travels_in_the_clear(url: str) -> None:
 
 async def test_two_tokens_are_two_accounts_until_probed(stub: Stub, tmp_path: Path) -> None:
     """The account is told by host and a digest of the token, which it never shows."""
-    first, second = made(tmp_path, stub.url), made(tmp_path, "http://other.example")
+    first, second = made(tmp_path, stub.url), made(tmp_path, "https://other.example")
     assert first.account != second.account
     assert TOKEN not in first.account
