@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine
@@ -9,9 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-import click
 import typer
-from click.core import ParameterSource
 
 from broadcaster import __version__
 from broadcaster.terminal.output import Output, terminal
@@ -70,26 +69,22 @@ ConfigOrNone = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        envvar="BROADCASTER_CONFIG",
         exists=True,
         dir_okay=False,
-        help="The configuration of a daemon on this machine.",
+        help="The configuration of a daemon on this machine, else $BROADCASTER_CONFIG.",
     ),
 ]
 Server = Annotated[
     str | None,
     typer.Option(
-        envvar="BROADCASTER_SERVER",
-        metavar="URL",
-        help="A daemon elsewhere, instead of --config; needs --key-file.",
+        metavar="URL", help="A daemon elsewhere, instead of --config, else $BROADCASTER_SERVER."
     ),
 ]
 KeyFile = Annotated[
     Path | None,
     typer.Option(
-        envvar="BROADCASTER_KEY_FILE",
         metavar="FILE",
-        help="A file that holds the key for --server.",
+        help="A file that holds the key for --server, else $BROADCASTER_KEY_FILE.",
     ),
 ]
 AsJson = Annotated[
@@ -206,12 +201,12 @@ def send(  # noqa: PLR0913 - options of a command line
     Example: broadcaster send alert.json --server https://warnung.example.org --key-file key --watch
     """
     from broadcaster.terminal import alerts  # noqa: PLC0415
-    from broadcaster.terminal.sending import Letter, new_key  # noqa: PLC0415
+    from broadcaster.terminal.sending import Order  # noqa: PLC0415
 
     output = terminal(as_json=as_json)
-    letter = Letter(file, idempotency_key or new_key(), allow_duplicate_of)
+    order = Order(file, idempotency_key, allow_duplicate_of)
     watching = alerts.Watching(watch, timeout)
-    _end(alerts.send(_target(config, server, key_file), letter, watching, output), output)
+    _end(alerts.send(_target(config, server, key_file), order, watching, output), output)
 
 
 @app.command()
@@ -381,14 +376,15 @@ def _values(given: list[str] | None) -> list[str]:
 
 
 def _target(config: Path | None, server: str | None = None, key_file: Path | None = None) -> Target:
-    """Return which daemon is meant; what the command line names beats the environment."""
+    """Return which daemon is meant; the environment speaks where the command line is silent."""
     from broadcaster.terminal.target import Target  # noqa: PLC0415
 
-    source = click.get_current_context().get_parameter_source
-    if source("config") is ParameterSource.COMMANDLINE and (
-        source("server") is ParameterSource.ENVIRONMENT
-    ):
-        server = None
+    if config is None and server is None:
+        server = os.environ.get("BROADCASTER_SERVER")
+        named = None if server else os.environ.get("BROADCASTER_CONFIG")
+        config = Path(named) if named else None
+    if server and key_file is None and (named := os.environ.get("BROADCASTER_KEY_FILE")):
+        key_file = Path(named)
     return Target(config, server, key_file)
 
 

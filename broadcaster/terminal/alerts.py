@@ -9,6 +9,7 @@ import asyncio
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from urllib.parse import quote
 
 from rich.live import Live
@@ -18,7 +19,7 @@ from broadcaster.terminal import tables
 from broadcaster.terminal.client import Client, Json, Lost
 from broadcaster.terminal.ending import FINE, NOT_READY, REFUSED, SOME_NOT_OUT
 from broadcaster.terminal.output import Output, now
-from broadcaster.terminal.sending import Letter, hand_in, read_alert, repeat
+from broadcaster.terminal.sending import Letter, Order, hand_in, read_alert, repeat
 from broadcaster.terminal.target import Target, connect
 from broadcaster.terminal.watch import all_out, follow, is_settled, not_out
 
@@ -37,19 +38,16 @@ class Watching:
     seconds: float
 
 
-async def send(target: Target, letter: Letter, watching: Watching, output: Output) -> int:
+async def send(target: Target, order: Order, watching: Watching, output: Output) -> int:
     """Hand an alert in, and follow it if wished."""
-    _tell_key(letter, output)
+    letter = order.letter()
     async with connect(target) as client:
+        output.say(f"Idempotency-Key: {letter.key}")
         try:
             alert = await hand_in(client, letter, output.warn)
         except Lost as lost:
             return _no_answer(lost, letter, output)
         return await accepted(client, alert, watching, output)
-
-
-def _tell_key(letter: Letter, output: Output) -> None:
-    output.say(f"Idempotency-Key: {letter.key}")
 
 
 def _no_answer(lost: Lost, letter: Letter, output: Output) -> int:
@@ -157,7 +155,7 @@ async def preview(target: Target, file: Path, output: Output) -> int:
 def _show_texts(answer: Json, output: Output) -> None:
     for heading, text in tables.texts(answer):
         output.say(heading, "bold")
-        output.say("\n".join(f"    {line}" for line in text.split("\n")))
+        output.say(indent(text, "    "))
         output.say()
     for warning in answer.get("warnings") or []:
         output.warn(f"Warning: {warning}")

@@ -10,6 +10,7 @@ import asyncio
 import json
 import signal
 import tempfile
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,7 +27,6 @@ from broadcaster.terminal.client import Client, Json, Lost, Problem
 from broadcaster.terminal.ending import FINE, NOT_READY
 from broadcaster.terminal.output import Output, Rows, cell, now
 from broadcaster.terminal.proof import Night, Proof, doubles, proofs
-from broadcaster.terminal.sending import new_key
 from broadcaster.terminal.target import Target, connect
 
 ACT_SECONDS = 40.0
@@ -166,7 +166,7 @@ async def _hand_in(stage: Stage, file: str, alert: Json) -> Json:
     stage.tell(f"    $ broadcaster send {file} --watch")
     stage.tell(f"    “{alert['info'][0]['headline']}”")
     given = await stage.client.post_alert(
-        "/v1/alerts", json.dumps(alert).encode(), headers={"Idempotency-Key": new_key()}
+        "/v1/alerts", json.dumps(alert).encode(), headers={"Idempotency-Key": str(uuid.uuid4())}
     )
     return await _follow(stage, given)
 

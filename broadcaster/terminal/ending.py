@@ -81,12 +81,13 @@ _ADVICE = {
         "The same warning was accepted a moment ago. Look at it with: broadcaster status. "
         "If this really is a second one, send it with --allow-duplicate-of and that alert's id."
     ),
+    "unknown-alert": "See which alerts there are with: broadcaster status",
+    "unknown-key": "See which keys there are with: broadcaster keys list --config FILE",
     "not-newest": "Look at the newest version with: broadcaster status REFERENCE.",
 }
 _BY_STATUS = {
     401: "Make a key on the daemon's machine with: broadcaster keys create NAME --role trigger "
     "--sender SENDER --config FILE",
     403: "Ask whoever keeps the keys for one that may do this: broadcaster keys list --config FILE",
-    404: "See which alerts there are with: broadcaster status",
     507: "The disk of the daemon's machine is full: make room there, then send it again.",
 }

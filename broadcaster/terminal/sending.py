@@ -34,10 +34,23 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """What is handed in: a file, `-` for standard input, and the key it goes under."""
+class Order:
+    """What a person wants handed in: a file, `-` for standard input, and under which key."""
 
     file: Path
+    key: str | None = None  # None makes a fresh one
+    allow_duplicate_of: str | None = None
+
+    def letter(self) -> Letter:
+        """Read the file. Raises Misuse with what to do."""
+        return Letter(read_alert(self.file), self.key or str(uuid.uuid4()), self.allow_duplicate_of)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What is handed in: the bytes of a file as they are, and the key they go under."""
+
+    body: bytes
     key: str
     allow_duplicate_of: str | None = None  # the id of the alert this one may say again
 
@@ -46,11 +59,6 @@ class Letter:
         """The headers it is handed in with."""
         allowed = self.allow_duplicate_of
         return {"Idempotency-Key": self.key} | ({"Allow-Duplicate-Of": allowed} if allowed else {})
-
-
-def new_key() -> str:
-    """Return a fresh idempotency key."""
-    return str(uuid.uuid4())
 
 
 def read_alert(file: Path) -> bytes:
@@ -69,17 +77,15 @@ async def hand_in(
     """Return the accepted alert. Repeats under the same key while answers are lost.
 
     `tell` is called with a sentence before each repeat. Raises Problem when the alert is refused,
-    Lost when no answer came within `seconds`: then `sent` says whether it may be accepted, Misuse
-    when the file cannot be read.
+    Lost when no answer came within `seconds`: then `sent` says whether it may be accepted.
     """
-    body = read_alert(letter.file)
     doubt = False
 
     async def once() -> Json:
         nonlocal doubt
         try:
             accepted: Json = await client.post_alert(
-                "/v1/alerts", body, headers=letter.headers, seconds=ANSWER_SECONDS
+                "/v1/alerts", letter.body, headers=letter.headers, seconds=ANSWER_SECONDS
             )
         except Lost as lost:
             doubt = doubt or lost.sent

@@ -72,7 +72,8 @@ async def _standing_of_all(client: Client) -> Json:
 
 def _show_needs(found: Json, output: Output) -> None:
     """Say first what nobody was told, then what else needs a person."""
-    notices = sorted(found["notices"], key=lambda notice: bool(notice.get("told")))
+    due = [notice for notice in found["notices"] if _is_due(notice)]
+    notices = sorted(due, key=lambda notice: bool(notice.get("told")))
     lines = [f"  Not ready: {reason}" for reason in found.get("reasons", [])]
     lines += [_notice(notice) for notice in notices]
     lines += [
@@ -89,7 +90,19 @@ def _show_needs(found: Json, output: Output) -> None:
         output.say("Nothing needs a person.", "green")
 
 
+def _is_due(notice: Json) -> bool:
+    """Whether it is time to tell it: a late notice waits from the start for what may not happen."""
+    due = tables.moment(notice.get("due"))
+    return (due is None or due <= now()) and bool(_says(notice))
+
+
+def _says(notice: Json) -> str:
+    not_out = [f"{place[0]}/{place[1]} {place[2]}" for place in notice.get("not_out") or []]
+    late = f"late, still not out: {', '.join(not_out)}" if not_out else ""
+    return ". ".join(part for part in (notice.get("text"), late) if part)
+
+
 def _notice(notice: Json) -> str:
     told = ", ".join(notice.get("told") or [])
     who = f"told: {told}" if told else "NOBODY WAS TOLD"
-    return f"  {tables.clock(notice['created'], now())}  {who}: {notice['text']}"
+    return f"  {tables.clock(notice['created'], now())}  {who}: {_says(notice)}"

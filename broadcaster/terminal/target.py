@@ -84,8 +84,10 @@ async def _local(file: Path) -> AsyncIterator[Client]:
         async with aiohttp.ClientSession(connector=connector) as session:
             yield Client(session, BASE, str(path))
     else:
+        from broadcaster import logs  # noqa: PLC0415 - with the next line
         from broadcaster.app import local_client  # noqa: PLC0415 - heavy, and needed only here
 
+        logs.configure(level="warning")
         async with local_client(file) as session:
             yield Client(session, BASE, str(config.store.directory), running=False)
 

@@ -31,8 +31,10 @@ async def list_keys(target: Target, output: Output) -> int:
     async with connect(target) as client:
         found = listed(await client.get("/control/keys"), "keys")
     output.document(found)
-    if not output.json:
+    if found and not output.json:
         output.show(tables.keys(found, now()))
+    elif not output.json:
+        output.say("No key yet. Make one with: broadcaster keys create NAME --role trigger ...")
     return FINE
 
 
