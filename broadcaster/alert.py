@@ -254,9 +254,9 @@ class NamedValue(CapModel):
     value: Annotated[Line, Field(max_length=500)]
 
 
-_POINT = r"-?\d{1,3}(\.\d+)?,-?\d{1,3}(\.\d+)?"
+_POINT = r"-?[0-9]{1,3}(\.[0-9]+)?,-?[0-9]{1,3}(\.[0-9]+)?"
 Polygon = Annotated[str, StringConstraints(pattern=rf"^{_POINT}( {_POINT}){{3,}}$", max_length=20_000)]
-Circle = Annotated[str, StringConstraints(pattern=rf"^{_POINT} \d{{1,5}}(\.\d+)?$")]
+Circle = Annotated[str, StringConstraints(pattern=rf"^{_POINT} [0-9]{{1,5}}(\.[0-9]+)?$")]
 
 
 class Area(CapModel):
@@ -291,7 +291,14 @@ class Info(CapModel):
     headline: Annotated[Line, Field(max_length=160)] | None = None
     description: Annotated[Text, Field(max_length=4000)] | None = None
     instruction: Annotated[Text, Field(max_length=4000)] | None = None
-    web: Annotated[str, StringConstraints(pattern=r"^https?://[^\s<>\"@]{1,500}$")] | None = None
+    web: (
+        Annotated[
+            str,
+            StringConstraints(pattern=r"^https?://[^\s<>\"@]{1,500}$"),
+            AfterValidator(clean),
+        ]
+        | None
+    ) = None
     contact: Annotated[Line, Field(max_length=200)] | None = None
     parameter: Annotated[list[NamedValue], Field(max_length=100)] = []
     area: Annotated[list[Area], Field(max_length=200)] = []
