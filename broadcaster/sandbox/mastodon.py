@@ -86,8 +86,10 @@ class Mastodon:
         router.add_delete(f"{api}/v1/statuses/{{id}}", stage.on(On.DELETE, self.delete))
         router.add_get(f"{api}/v1/accounts/verify_credentials", stage.on(On.READ, self.credentials))
         router.add_get(f"{api}/v1/accounts/{{id}}/statuses", stage.on(On.READ, self.statuses))
-        router.add_get(f"{api}/v1/instance", stage.on(On.READ, self.instance))
-        router.add_get(f"{api}/v2/instance", stage.on(On.READ, self.instance))
+        for version in ("v1", "v2"):
+            instance = stage.on(On.READ, self.instance)
+            router.add_get(f"{api}/{version}/instance", instance)
+            router.add_get(f"{api}/{version}/instance/", instance)
 
     async def create(self, request: Request) -> Response:
         """POST /api/v1/statuses, as a form or as JSON."""

@@ -21,6 +21,7 @@ from typing import Any
 
 from aiohttp.web import Request, Response, UrlDispatcher
 from twitter_text import extract_urls_with_indices, parse_tweet
+from twitter_text.has_invalid_characters import has_invalid_characters
 
 from broadcaster.clock import Clock
 from broadcaster.sandbox.answers import PROBLEM, Answers, Window, answer, as_object
@@ -70,7 +71,7 @@ def fits(text: str) -> bool:
     The exact count takes most of a millisecond; a text that fits by a bound that is never too low
     (every dot may make a link, which weighs 23) needs no exact count.
     """
-    if not {"\ufffe", "\ufeff", "\uffff"} & set(text):
+    if text and not has_invalid_characters(text):
         bound = len(text) + len(_HEAVY.findall(text)) + 23 * text.count(".")
         if bound <= WEIGHT_MAX:
             return True

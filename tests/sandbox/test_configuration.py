@@ -27,8 +27,8 @@ def test_it_is_a_configuration_that_the_daemon_takes(sandbox: Sandbox, tmp_path:
     assert loaded.store.path == tmp_path / "demo" / "broadcaster.db"
     assert [target.url_file for target in loaded.on_call.targets] == ["pager-url"]
     addresses = [
-        loaded.channels["city-mastodon"].settings["api_base_url"],
-        loaded.channels["city-bluesky"].settings["service"],
+        loaded.channels["city-mastodon"].settings["base_url"],
+        loaded.channels["city-bluesky"].settings["base_url"],
         loaded.channels["x"].settings["base_url"],
         loaded.channels["fire-brigade"].settings["url"],
     ]

@@ -67,7 +67,7 @@ async def test_the_page_of_all_shows_every_network(client: Client, bluesky: dict
         '<a href="https://example.org/a" rel="noopener nofollow">',
         "signature not verified",
         "Nr. 26-1/1",
-        "<b>lost-answer</b> on x, 3 ×",
+        "<b>lost-answer</b> on x, 3 times",
         "No mail yet.",
         "nicht gesendet",
         '<noscript><meta http-equiv="refresh"',
