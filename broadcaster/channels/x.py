@@ -23,7 +23,7 @@ from pydantic import Field, StringConstraints
 from yarl import URL
 
 from broadcaster.alert import Certainty, Severity, Status, Urgency
-from broadcaster.channels import Escape, Limits, Measure, Setup, http
+from broadcaster.channels import SERVER, Escape, Limits, Measure, Setup, http
 from broadcaster.clock import Clock
 from broadcaster.config import Carries, Table
 from broadcaster.delivery import (
@@ -66,9 +66,7 @@ class Settings(Table):
     access_token_secret_file: str
     max_posts_per_day: Annotated[int, Field(ge=1)] = 20
     link: bool = False
-    base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")] = (
-        "https://api.x.com"
-    )
+    base_url: Annotated[str, StringConstraints(pattern=SERVER)] = "https://api.x.com"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -254,7 +252,7 @@ def _failure(answer: http.Answer, now: datetime) -> Failure:
         if problem.says("duplicate content", "is a duplicate") or 187 in problem.codes:
             return Rejected("X says that it has this text already", duplicate=True)
         if person := _person(answer.status, problem):
-            return NeedsPerson(person[0])
+            return NeedsPerson(". ".join(person).rstrip("."))
     if answer.status == 429:
         wait = _until_reset(answer.headers, now) or http.retry_after(answer.headers, now)
         return NotSent("X answered 429: too many requests", wait, rate_limited=True)

@@ -19,6 +19,7 @@ import pytest
 from openapi_core import OpenAPI
 from openapi_core.exceptions import OpenAPIError
 from openapi_core.testing import MockRequest
+from pydantic import ValidationError
 
 from broadcaster.channels import x
 from broadcaster.config import Timing
@@ -536,6 +537,20 @@ def test_the_minimal_presence_is_the_default(tmp_path: Path) -> None:
     assert (channel.limits.measure, channel.limits.maximum) == ("weighted", 280)
     assert (channel.posts_per_day_max, channel.link) == (20, False)
     assert channel.account == "42"
+
+
+@pytest.mark.parametrize("url", ["http://api.x.com", "https://u:p@api.x.com", "api.x.com"])
+def test_x_is_never_asked_in_the_clear(url: str, tmp_path: Path) -> None:
+    """Only a stand-in on this machine may do without TLS."""
+    with pytest.raises(ValidationError):
+        build(url, tmp_path)
+
+
+async def test_a_needed_person_reads_what_to_do(channel: x.X, stub: Stub) -> None:
+    """The reason of a failure is what on-call staff get to read."""
+    stub.say(402)
+    with pytest.raises(NeedsPerson, match="Buy credits"):
+        await channel.send(delivery())
 
 
 async def test_a_delivery_without_a_text_is_rejected(channel: x.X, stub: Stub) -> None:
