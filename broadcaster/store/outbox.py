@@ -412,6 +412,7 @@ def resolved_absent(
         _end(db, row, state, now)
         return state
     journal.move(db, [Move(row, State.QUEUED, "not there when read back: sent again", due)], now)
+    journal.close_notices(db, now, [row["id"]])
     return State.QUEUED
 
 
