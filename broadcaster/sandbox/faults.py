@@ -36,7 +36,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from aiohttp.web import Request, RequestKey, Response, StreamResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -236,20 +236,26 @@ def _hidden(posts: Posts, fault: Fault) -> Iterator[None]:
 
 def reset(transport: asyncio.BaseTransport | None) -> Response:
     """Reset a connection: with no time to linger, closing sends RST instead of FIN."""
-    if isinstance(transport, asyncio.Transport):
-        connection = transport.get_extra_info("socket")
+    if stream := stream_of(transport):
+        connection = stream.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
+        stream.abort()
     return Response()
+
+
+def stream_of(transport: asyncio.BaseTransport | None) -> asyncio.Transport | None:
+    """Return a connection that is still there; uvloop's are no subclass of asyncio's."""
+    return None if transport is None else cast("asyncio.Transport", transport)
 
 
 async def drip(transport: asyncio.BaseTransport | None, data: bytes, seconds: float) -> None:
     """Write an answer byte by byte, until it is out, too slow, or nobody listens any more."""
+    stream = stream_of(transport)
     most = int(seconds / DRIP_SECONDS)
     for byte in data[:most]:
-        if not isinstance(transport, asyncio.WriteTransport) or transport.is_closing():
+        if stream is None or stream.is_closing():
             return
-        transport.write(bytes([byte]))
+        stream.write(bytes([byte]))
         await asyncio.sleep(DRIP_SECONDS)
 
 

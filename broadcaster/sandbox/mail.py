@@ -27,6 +27,7 @@ from broadcaster.sandbox.faults import (
     On,
     drip,
     reset,
+    stream_of,
 )
 from broadcaster.sandbox.posts import PREFIX, Account, Post, Posts
 
@@ -71,8 +72,8 @@ class Mail:
             return
         self._server.close()
         for protocol in self._open:
-            if isinstance(protocol.transport, asyncio.Transport):
-                protocol.transport.abort()
+            if stream := stream_of(protocol.transport):
+                stream.abort()
         self._open.clear()
         await self._server.wait_closed()
         self._server = None
@@ -142,8 +143,8 @@ async def _spoil(fault: Fault, server: SMTP, done: str) -> None:
         await asyncio.sleep(seconds)
     elif fault.fault is Kind.DRIP:
         await drip(server.transport, f"{done}\r\n".encode(), seconds)
-    if isinstance(server.transport, asyncio.Transport):
-        server.transport.close()
+    if stream := stream_of(server.transport):
+        stream.close()
 
 
 def _body(taken: EmailMessage) -> str:

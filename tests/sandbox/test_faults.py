@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import smtplib
 from typing import Any
 
 import aiohttp
 import pytest
+import uvloop
 
 from broadcaster.sandbox import Sandbox
 from broadcaster.sandbox.faults import MAIL, Kind
@@ -272,3 +275,30 @@ async def test_a_fault_leaves_no_trace_in_the_log(
             await poster.post("x")
     await sandbox.close()
     assert caplog.records == []
+
+
+def test_connections_end_on_uvloop_too() -> None:
+    """The daemon's faster loop has connections of its own kind; they are ended all the same."""
+
+    async def ends() -> list[int]:
+        sandbox = Sandbox()
+        await sandbox.start()
+        async with aiohttp.ClientSession() as session:
+            client = Client(sandbox, session)
+            for fault in ("reset", "lost-answer", "drip"):
+                await client.fault("x", fault, seconds=0.5)
+                with pytest.raises(LOST):
+                    await client.tweet(fault)
+                await client.fault("mail", fault, seconds=0.5)
+                with pytest.raises((smtplib.SMTPException, OSError)):
+                    await asyncio.to_thread(_mail, sandbox.smtp_port)
+        await sandbox.close()
+        return [len(sandbox.posts.of(network)) for network in ("x", "mail")]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(ends()) == [2, 2]
+
+
+def _mail(port: int) -> None:
+    with smtplib.SMTP("127.0.0.1", port, timeout=5) as server:
+        server.sendmail("a@example.org", ["b@example.org"], "Subject: Feuer\r\n\r\nFeuer")
