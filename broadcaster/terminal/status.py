@@ -93,7 +93,8 @@ def _show_needs(found: Json, output: Output) -> None:
 def _is_due(notice: Json) -> bool:
     """Whether it is time to tell it: a late notice waits from the start for what may not happen."""
     due = tables.moment(notice.get("due"))
-    return (due is None or due <= now()) and bool(_says(notice))
+    waits = due is not None and due > now() and not notice.get("told")
+    return not waits and bool(_says(notice))
 
 
 def _says(notice: Json) -> str:

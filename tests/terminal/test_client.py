@@ -91,7 +91,6 @@ async def test_a_broken_connection_leaves_doubt(daemon: Daemon, client: Client) 
 
 async def test_a_slow_answer_leaves_doubt(daemon: Daemon, client: Client) -> None:
     """Running out of time after the request was sent is no refusal."""
-
     over = asyncio.Event()
 
     async def never(_request: web.Request) -> web.StreamResponse:
