@@ -81,10 +81,12 @@ class Daemon:
     key: str = ""
     log: list[dict[str, Any]] = field(default_factory=list)
     _reader: asyncio.Task[None] | None = None
+    _ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self, *, wait: bool = True) -> None:
         """Start it, and wait until it says that it is ready."""
         self.log.clear()
+        self._ready.clear()
         self.child = await asyncio.create_subprocess_exec(
             *self.prefix,
             sys.executable,
@@ -98,22 +100,29 @@ class Daemon:
             env={**os.environ, **self.environment},
             limit=2**22,
         )
-        ready = asyncio.get_running_loop().create_future()
-        self._reader = asyncio.create_task(self._read(ready))
+        self._reader = asyncio.create_task(self._read())
         if wait:
-            port = await asyncio.wait_for(ready, START_SECONDS)
-            self.url = f"http://127.0.0.1:{port}"
+            await self.ready()
 
-    async def _read(self, ready: asyncio.Future[int]) -> None:
+    async def ready(self) -> None:
+        """Wait until it says that it is ready."""
+        said = asyncio.ensure_future(self._ready.wait())
+        assert self._reader is not None
+        await asyncio.wait(
+            {said, self._reader}, timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        said.cancel()
+        assert self._ready.is_set(), f"the daemon is not ready: {self.log[-5:]}"
+
+    async def _read(self) -> None:
         assert self.child is not None
         assert self.child.stderr is not None
         async for raw in self.child.stderr:
             line = _parsed(raw)
             self.log.append(line)
-            if line.get("event") == "ready" and not ready.done():
-                ready.set_result(line["port"])
-        if not ready.done():
-            ready.set_exception(AssertionError(f"the daemon ended: {self.log[-5:]}"))
+            if line.get("event") == "ready":
+                self.url = f"http://127.0.0.1:{line['port']}"
+                self._ready.set()
 
     async def make_key(self, role: str = "admin") -> str:
         """Make a key over the daemon's own socket, as the command line does."""
@@ -216,39 +225,75 @@ drain_seconds = 5
 
 
 @asynccontextmanager
+async def running(config: Path, **daemon: Any) -> AsyncIterator[Daemon]:
+    """Run a daemon over a configuration, with a key made."""
+    one = Daemon(config, **daemon)
+    try:
+        await one.start()
+        await one.make_key()
+        yield one
+    finally:
+        if one.child is not None:
+            await one.stop()
+
+
+@asynccontextmanager
 async def night(
-    directory: Path, more: str = SHORT, **daemon: Any
+    directory: Path, more: str = SHORT, edits: Mapping[str, str] | None = None, **daemon: Any
 ) -> AsyncIterator[tuple[Sandbox, Daemon]]:
-    """Run stand-in networks and a daemon that posts to them."""
+    """Run stand-in networks and a daemon that posts to them.
+
+    `edits`: what is replaced in the configuration by what, once each. X's daily limit is lifted.
+    """
     sandbox = Sandbox()
     await sandbox.start()
-    running = Daemon(configuration(sandbox, directory, more=more), **daemon)
     try:
-        await running.start()
-        await running.make_key()
-        yield sandbox, running
+        config = configuration(sandbox, directory, more=more)
+        edit(config, {"[channels.x]\n": "[channels.x]\nmax_posts_per_day = 1000000\n"})
+        edit(config, edits or {})
+        async with running(config, **daemon) as one:
+            yield sandbox, one
     finally:
-        if running.child is not None:
-            await running.stop()
         await sandbox.close()
 
 
-async def posts(sandbox: Sandbox, network: str | None = None) -> list[dict[str, Any]]:
-    """Return what the public would see."""
-    query = f"?network={network}" if network else ""
+def edit(config: Path, edits: Mapping[str, str]) -> None:
+    """Replace parts of a configuration; each must be there once."""
+    text = config.read_text(encoding="utf-8")
+    for old, new in edits.items():
+        assert text.count(old) == 1, f"{old!r} is not in the configuration once"
+        text = text.replace(old, new)
+    config.write_text(text, encoding="utf-8")
+
+
+async def _switch(sandbox: Sandbox, method: str, path: str, body: Any = None) -> Any:
     async with (
         aiohttp.ClientSession() as session,
-        session.get(f"{sandbox.url}/_sandbox/posts{query}") as answer,
+        session.request(method, f"{sandbox.url}/_sandbox/{path}", json=body) as answer,
     ):
-        found: list[dict[str, Any]] = await answer.json()
-        return found
+        assert answer.status < 300, await answer.text()
+        return await answer.json()
+
+
+async def posts(sandbox: Sandbox, network: str | None = None) -> list[dict[str, Any]]:
+    """Return what the public would see, in the order in which it came."""
+    found: list[dict[str, Any]] = await _switch(
+        sandbox, "GET", f"posts?network={network}" if network else "posts"
+    )
+    return found
 
 
 async def fault(sandbox: Sandbox, network: str, name: str, times: int = 1, **more: Any) -> None:
     """Let a network fail."""
     body = {"network": network, "fault": name, "times": times, **more}
-    async with (
-        aiohttp.ClientSession() as session,
-        session.put(f"{sandbox.url}/_sandbox/faults", json=body) as answer,
-    ):
-        assert answer.status < 300, await answer.text()
+    await _switch(sandbox, "PUT", "faults", body)
+
+
+async def no_faults(sandbox: Sandbox) -> None:
+    """Let every network be well again."""
+    await _switch(sandbox, "DELETE", "faults")
+
+
+async def hide(sandbox: Sandbox, network: str, seconds: float) -> None:
+    """Keep new posts off their account's own list for so long."""
+    await _switch(sandbox, "PUT", "hide", {"network": network, "seconds": seconds})
