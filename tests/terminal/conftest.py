@@ -33,6 +33,8 @@ class Daemon:
 
         async def handler(request: web.Request) -> web.StreamResponse:
             answer = left.pop(0) if len(left) > 1 else left[0]
+            if callable(answer):  # a response can be sent only once
+                answer = answer()
             if isinstance(answer, Exception):
                 assert request.transport is not None
                 request.transport.close()

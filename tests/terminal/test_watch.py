@@ -65,7 +65,7 @@ def test_all_out_needs_every_delivery_out_and_at_least_one() -> None:
 
 async def test_events_bring_every_change(daemon: Daemon, client: Client) -> None:
     """An event leads to a look at the alert; the look ends when all is settled."""
-    daemon.says("GET", "/v1/alerts/a1/events", stream({"delivery": "d-x", "at": "T"}))
+    daemon.says("GET", "/v1/alerts/a1/events", lambda: stream({"delivery": "d-x", "at": "T"}))
     daemon.says("GET", "/v1/alerts/a1", OPEN, SENT)
     shown: list[str] = []
     last = await follow(
@@ -80,7 +80,7 @@ async def test_a_broken_stream_is_resumed_behind_its_last_event(
     daemon: Daemon, client: Client
 ) -> None:
     """Last-Event-ID names what was heard, so nothing is missed and nothing heard twice."""
-    daemon.says("GET", "/v1/alerts/a1/events", stream({"n": 1}, {"n": 2}))
+    daemon.says("GET", "/v1/alerts/a1/events", lambda: stream({"n": 1}, {"n": 2}))
     daemon.says("GET", "/v1/alerts/a1", OPEN, OPEN, OPEN, SENT)
     await follow(client, OPEN, lambda _: None, seconds=30)
     asked = [
