@@ -134,7 +134,7 @@ _COMBINING_RUN_MAX = 4
 
 
 def clean(text: str) -> str:
-    """Return `text` in NFC, with `\\n` line breaks and without invisible fillers.
+    """Return `text` in NFC, with plain line feeds and without invisible fillers.
 
     Raises a pydantic error with a stable type for characters that could make a warning read
     differently from what was written (controls, bidirectional overrides, lone surrogates).
@@ -149,7 +149,9 @@ def clean(text: str) -> str:
     text = _INVISIBLE.sub("", _LINE_BREAKS.sub("\n", unicodedata.normalize("NFC", text)))
     if _longest_combining_run(text) > _COMBINING_RUN_MAX:
         raise PydanticCustomError(
-            "text_combining", "stacks more than {most} combining marks", {"most": _COMBINING_RUN_MAX}
+            "text_combining",
+            "stacks more than {most} combining marks",
+            {"most": _COMBINING_RUN_MAX},
         )
     return text.replace("\t", " ").strip()
 
@@ -208,9 +210,7 @@ def _not_blank(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(clean), AfterValidator(_not_blank)]
-Line = Annotated[
-    str, AfterValidator(clean), AfterValidator(_one_line), AfterValidator(_not_blank)
-]
+Line = Annotated[str, AfterValidator(clean), AfterValidator(_one_line), AfterValidator(_not_blank)]
 # CAP 1.2 forbids spaces, commas, < and & in sender and identifier: references are built of them.
 Token = Annotated[
     str,
@@ -255,7 +255,9 @@ class NamedValue(CapModel):
 
 
 _POINT = r"-?[0-9]{1,3}(\.[0-9]+)?,-?[0-9]{1,3}(\.[0-9]+)?"
-Polygon = Annotated[str, StringConstraints(pattern=rf"^{_POINT}( {_POINT}){{3,}}$", max_length=20_000)]
+Polygon = Annotated[
+    str, StringConstraints(pattern=rf"^{_POINT}( {_POINT}){{3,}}$", max_length=20_000)
+]
 Circle = Annotated[str, StringConstraints(pattern=rf"^{_POINT} [0-9]{{1,5}}(\.[0-9]+)?$")]
 
 
@@ -274,7 +276,9 @@ class Info(CapModel):
     """CAP `info`: the content in one language."""
 
     language: Language
-    category: Annotated[list[Annotated[Category, _enum(Category)]], Field(min_length=1, max_length=12)]
+    category: Annotated[
+        list[Annotated[Category, _enum(Category)]], Field(min_length=1, max_length=12)
+    ]
     event: Annotated[Line, Field(max_length=100)]
     response_type: Annotated[
         list[Annotated[ResponseType, _enum(ResponseType)]], Field(max_length=9)
@@ -324,10 +328,14 @@ class Submission(CapModel):
     scope: Annotated[Scope, _enum(Scope)] = Scope.PUBLIC
     code: Annotated[list[Annotated[Line, Field(max_length=100)]], Field(max_length=20)] = []
     note: Annotated[Text, Field(max_length=1000)] | None = None
-    references: Annotated[str, StringConstraints(min_length=1, max_length=4000)] | Annotated[
-        list[Annotated[str, StringConstraints(min_length=1, max_length=200)]],
-        Field(min_length=1, max_length=50),
-    ] | None = None
+    references: (
+        Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+        | Annotated[
+            list[Annotated[str, StringConstraints(min_length=1, max_length=200)]],
+            Field(min_length=1, max_length=50),
+        ]
+        | None
+    ) = None
     incidents: Annotated[Line, Field(max_length=500)] | None = None
     info: Annotated[list[Info], Field(max_length=20)] = []
 
@@ -355,7 +363,9 @@ class Submission(CapModel):
         references and all info without times).
         """
         body = self.model_dump(mode="json", by_alias=True, exclude_none=True)
-        said: dict[str, Any] = {name: body.get(name) for name in ("status", "msgType", "references")}
+        said: dict[str, Any] = {
+            name: body.get(name) for name in ("status", "msgType", "references")
+        }
         times = ("expires", "effective", "onset")
         said["info"] = [{k: v for k, v in info.items() if k not in times} for info in body["info"]]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -182,7 +182,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The network's proof. `details` holds what a reply or a retraction needs later (a cid, a root).
+    """The network's proof. `details` holds what a reply or a retraction needs (a cid, a root).
 
     `remote_id` is None only where the network never names a post (mail, webhook).
     """
@@ -197,9 +197,9 @@ class Delivery:
     """Alert x channel x part: exactly one post, as the store has it.
 
     `stamp`: the acceptance time, strictly increasing per channel (Bluesky's record key is made of
-    it). `doubtful`: an earlier attempt of this row may have landed. `reply_to`: the post it answers,
-    fixed at the first claim. `attempts`: how many have begun. `first_attempt`: when the first intent
-    was written; reading back starts there.
+    it). `doubtful`: an earlier attempt of this row may have landed. `reply_to`: the post it
+    answers, fixed at the first claim. `attempts`: how many have begun. `first_attempt`: when the
+    first intent was written; reading back starts there.
     """
 
     id: str

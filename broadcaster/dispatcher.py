@@ -132,7 +132,7 @@ class Dispatcher:
         self._claims_wanted.set()
 
     async def stop(self) -> None:
-        """Claim nothing new and give running attempts their time; what is left is recovered later."""
+        """Claim nothing new and give running attempts their time; the rest is recovered later."""
         self._stopping = True
         for task in list(self._tasks):
             task.cancel()
@@ -239,7 +239,7 @@ class Dispatcher:
         log.warning("attempt_overran", channel=delivery.channel, delivery=delivery.id)
 
     async def _record(self, delivery: Delivery, end: End) -> str:
-        """Write the end down; while PostgreSQL is away, wait for it: the outcome must not be lost."""
+        """Write the end down; while PostgreSQL is away, wait: the outcome must not be lost."""
         while True:
             try:
                 return await self._store.record(delivery, end)
@@ -380,15 +380,18 @@ class Dispatcher:
 
     async def _resolve_by_key(self, lane: Lane, row: ToRead) -> None:
         """Server key or caller's id: read back, then the same key or the same bytes again."""
+        if not lane.channel.reads_back:
+            await self._repeat_or_leave(lane, row)
+            return
         result = await _outcome_of(lane.channel.find(row.delivery))
         if isinstance(result, Receipt):
             await self._store.found(row.delivery, result)
-        elif result is None:
-            await self._store.absent(row.delivery, self._resend_due(lane, row.delivery))
-        elif self._key_is_trusted(lane, row) and not isinstance(result, NeedsPerson):
+        elif result is None or (
+            self._key_is_trusted(lane, row) and not isinstance(result, NeedsPerson)
+        ):
             await self._store.absent(row.delivery, self._resend_due(lane, row.delivery))
         else:
-            await self._look_again(lane, row, result)
+            await self._look_again(row, result)
 
     def _resend_due(self, lane: Lane, delivery: Delivery) -> datetime:
         """The backoff counts from the attempt; the time until the look is part of it."""
@@ -397,7 +400,7 @@ class Dispatcher:
         return self._clock.now() + max(wait - looked, timedelta(0))
 
     def _key_is_trusted(self, lane: Lane, row: ToRead) -> bool:
-        """May a row be repeated although it could not be read back: young enough, and still wanted."""
+        """May a row that could not be read be repeated: young enough, and still wanted."""
         if not row.sendable or row.delivery.first_attempt is None:
             return False
         if lane.channel.guarantee is Guarantee.CALLER_ID:
@@ -405,7 +408,7 @@ class Dispatcher:
         age = self._clock.now() - row.delivery.first_attempt
         return age.total_seconds() < self._timing.server_key_trusted_seconds
 
-    async def _look_again(self, lane: Lane, row: ToRead, failure: Failure) -> None:
+    async def _look_again(self, row: ToRead, failure: Failure) -> None:
         """The network could not be asked: ask again later, or let a person act."""
         delivery = row.delivery
         if isinstance(failure, NeedsPerson):
@@ -423,10 +426,10 @@ class Dispatcher:
         result = await _outcome_of(lane.channel.find(delivery))
         if isinstance(result, Receipt):
             await self._store.found(delivery, result)
-        elif isinstance(result, Failure):
-            await self._look_again(lane, row, result)
-        else:
+        elif result is None:
             await self._count_look(row)
+        else:
+            await self._look_again(row, result)
 
     async def _count_look(self, row: ToRead) -> None:
         delivery, looks = row.delivery, self._timing.read_back_seconds
@@ -442,10 +445,18 @@ class Dispatcher:
             reason = "lost twice and not in the network's list: look by hand before posting"
             await self._store.read_again(delivery, None, reads, reason)
 
+    async def _repeat_or_leave(self, lane: Lane, row: ToRead) -> None:
+        """Nothing can be read back: repeat it while it is wanted, else leave it to a person."""
+        if row.sendable:
+            await self._store.absent(row.delivery, self._resend_due(lane, row.delivery))
+            return
+        reason = "cannot be read back on this channel: look by hand"
+        await self._store.read_again(row.delivery, None, row.delivery.reads, reason)
+
     async def _resolve_by_rule(self, lane: Lane, row: ToRead) -> None:
         """Neither key nor list: resend or hold, as configured."""
-        if lane.channel.resend_on_unknown and row.sendable:
-            await self._store.absent(row.delivery, self._resend_due(lane, row.delivery))
+        if lane.channel.resend_on_unknown:
+            await self._repeat_or_leave(lane, row)
             return
         reason = "cannot be read back on this channel: look by hand"
         await self._store.read_again(row.delivery, None, row.delivery.reads, reason)
@@ -476,12 +487,12 @@ class Dispatcher:
 
 
 async def _outcome_of(work: Awaitable[Receipt | None]) -> Any:
-    """Run a channel's call; return its receipt, its failure, or `unknown` for anything unexpected."""
+    """Run a channel's call; return its receipt, its failure, or `unknown` for the unexpected."""
     try:
         return await work
     except Failure as failure:
         return failure
-    except Exception as error:  # noqa: BLE001 - a fault in one channel's code must stop nothing else
+    except Exception as error:  # a fault in one channel must stop nothing else
         log.exception("channel_fault")
         return Unknown(f"unexpected fault in the channel's code: {type(error).__name__}")
 

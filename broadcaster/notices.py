@@ -43,7 +43,7 @@ REMEDIES: Mapping[NoticeKind, str] = {
     NoticeKind.LATE: "Watch it; if it stays so, post by hand on this channel.",
     NoticeKind.FAILED: "Correct the cause and retry the delivery, or post by hand.",
     NoticeKind.NEEDS_PERSON: "Mend the account or token, then retry the delivery.",
-    NoticeKind.UNKNOWN: "Look at the account: confirm it with its link, or retry if it is not there.",
+    NoticeKind.UNKNOWN: "Look at the account: confirm it with its link, or retry it if absent.",
     NoticeKind.EXPIRED: "Nothing was posted here; send a new alert if the danger goes on.",
     NoticeKind.WITHHELD: "Shorten the text and send an update, or post by hand.",
     NoticeKind.GONE: "Look at the account; post by hand if the warning is gone.",

@@ -1,6 +1,4 @@
-"""What is written down: the accepted alert, the plan that is accepted in one transaction, and what
-the store gives back to pages, tools and people.
-"""
+"""What is written down: accepted alerts, plans, notices, keys; and what the store gives back."""
 
 from __future__ import annotations
 
@@ -109,7 +107,7 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not a malfunct
 
     def __init__(self, code: str, detail: str, alert: str | None = None) -> None:
         super().__init__(detail)
-        self.code = code  # identifier-exists, possible-duplicate, not-newest, foreign-incident, ended
+        self.code = code  # like identifier-exists, possible-duplicate, not-newest, ended
         self.detail = detail
         self.alert = alert  # the alert the caller should look at
 

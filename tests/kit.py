@@ -154,6 +154,7 @@ class FakeChannel:
     hidden: bool = False
     find_failures: list[Exception] = field(default_factory=list)
     resend_on_unknown: bool = False
+    reads_back: bool = True
     attempts_at_once: int = 4
     posts_per_day_max: int | None = None
     takes_data: bool = False
@@ -187,8 +188,9 @@ class FakeChannel:
         """Look through the public posts."""
         if self.find_failures:
             raise self.find_failures.pop(0)
-        there = [] if self.hidden else [p for p in self.posts if p.id == delivery.id]
-        return Receipt(f"post-{delivery.id}", f"https://fake.example/{delivery.id}") if there else None
+        if self.hidden or delivery.id not in {post.id for post in self.posts}:
+            return None
+        return Receipt(f"post-{delivery.id}", f"https://fake.example/{delivery.id}")
 
     async def probe(self) -> Readiness:
         """All is well."""

@@ -155,9 +155,7 @@ async def test_a_person_confirms_or_retries_what_is_held(sqlite_store: Store) ->
 
 async def test_mail_is_resent_where_configured(sqlite_store: Store) -> None:
     """At least once, and shown as such: the attempts tell."""
-    one = FakeChannel(
-        guarantee=Guarantee.NONE, resend_on_unknown=True, script=[posting_then(LOST)]
-    )
+    one = FakeChannel(guarantee=Guarantee.NONE, resend_on_unknown=True, script=[posting_then(LOST)])
     async with running(sqlite_store, one) as dispatcher:
         accepted = await _go(sqlite_store, dispatcher)
         await eventually(_is(sqlite_store, accepted, one="sent"))
@@ -226,7 +224,7 @@ async def test_a_hanging_channel_delays_no_other(sqlite_store: Store) -> None:
 
     one, two = FakeChannel("one", script=[hang]), FakeChannel("two")
     async with running(sqlite_store, one, two) as dispatcher:
-        dispatcher._timing = SHORT.model_copy(update={"attempt_seconds": 0.01})  # noqa: SLF001
+        dispatcher._timing = SHORT.model_copy(update={"attempt_seconds": 0.01})
         accepted = await _go(sqlite_store, dispatcher, "one", "two")
         await eventually(_is(sqlite_store, accepted, one="sending", two="sent"))
         await eventually(_is(sqlite_store, accepted, one="unknown", two="sent"))

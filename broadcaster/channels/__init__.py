@@ -85,6 +85,7 @@ class Channel(Protocol):
     takes_data: bool  # the message's `data` is sent, not its `text`
     posts_per_day_max: int | None  # cost guard
     resend_on_unknown: bool  # Guarantee.NONE: True resends, False holds
+    reads_back: bool  # `find` proves presence and absence; False: there is nothing to read
 
     async def send(self, delivery: Delivery) -> Receipt:
         """Post it once. Raises NotSent, Rejected, NeedsPerson or Unknown, and nothing else.
@@ -150,7 +151,7 @@ def build(
     clock: Clock,
     limits: Mapping[str, Mapping[str, int]] | None = None,
 ) -> dict[str, Channel]:
-    """Build every configured channel, by name. Raises ConfigError with all faults of all of them."""
+    """Build every configured channel, by name. Raises ConfigError with all their faults."""
     channels: dict[str, Channel] = {}
     faults: list[Fault] = []
     for name, one in config.channels.items():

@@ -167,6 +167,7 @@ class AppriseChannel:
     """One target that apprise reaches."""
 
     guarantee = Guarantee.NONE
+    reads_back = False
     attempts_at_once = AT_ONCE
     takes_data = False
     posts_per_day_max: int | None = None

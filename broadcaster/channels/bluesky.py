@@ -61,6 +61,7 @@ class Bluesky:
 
     carries: Carries
     guarantee = Guarantee.CALLER_ID
+    reads_back = True
     limits = Limits(Measure.GRAPHEMES, 300, bytes_maximum=3000)
     escape = Escape.MENTIONS
     attempts_at_once = ATTEMPTS_AT_ONCE

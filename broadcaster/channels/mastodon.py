@@ -72,6 +72,7 @@ class MastodonChannel:
 
     carries: Carries
     guarantee = Guarantee.SERVER_KEY
+    reads_back = True
     escape = Escape.MENTIONS
     attempts_at_once = ATTEMPTS_AT_ONCE
     takes_data = False

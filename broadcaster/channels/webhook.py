@@ -67,6 +67,7 @@ class Webhook:
     """One receiver of signed alerts."""
 
     guarantee = Guarantee.SERVER_KEY
+    reads_back = False
     limits = Limits(Measure.CHARACTERS, CHARACTERS_MAX)
     escape = Escape.NONE
     attempts_at_once = 16

@@ -100,6 +100,7 @@ class X:
 
     carries: Carries
     guarantee = Guarantee.READ_BACK
+    reads_back = True
     limits = Limits(Measure.WEIGHTED, 280, link_length=23)
     escape = Escape.MENTIONS
     attempts_at_once = 4

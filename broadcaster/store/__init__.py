@@ -34,13 +34,23 @@ from broadcaster.record import (
     StoreUnavailable,
     View,
 )
-from broadcaster.store import accepting, journal, ledger, notices, outbox, reading
+from broadcaster.store import (
+    accepting,
+    journal,
+    ledger,
+    notices,
+    orders,
+    outbox,
+    reading,
+    resolving,
+)
 from broadcaster.store.engine import Database, Engine, Moved
-from broadcaster.store.journal import NewNotice, TransitionRefused
+from broadcaster.store.journal import Deed, NewNotice, TransitionRefused
 from broadcaster.store.notices import Matter
 from broadcaster.store.opening import Ballast, connect
-from broadcaster.store.outbox import Claims, End, ToRead
+from broadcaster.store.outbox import Claims, End, Moment
 from broadcaster.store.reading import Wanted
+from broadcaster.store.resolving import ToRead
 
 __all__ = [
     "Changes",
@@ -135,6 +145,9 @@ class Store:
         """The time that counts for expiry."""
         return self._expiry.now()
 
+    def _moment(self) -> Moment:
+        return Moment(self._clock.now(), self._expiry.now())
+
     def drift(self) -> timedelta:
         """By how much wall clock and elapsed time disagree."""
         return self._expiry.drift()
@@ -184,7 +197,7 @@ class Store:
         """Return an alert with deliveries and attempts."""
         return await self._engine.read(lambda db: reading.view(db, alert_id))
 
-    async def alerts(
+    async def alerts(  # noqa: PLR0913 - the filters of one list
         self,
         *,
         before: str | None = None,
@@ -231,16 +244,14 @@ class Store:
 
     async def claim(self, free: Mapping[str, int], hold: timedelta) -> Claims:
         """Write the intent for due rows, as many per channel as it has free slots."""
-        now, expiry_now = self._clock.now(), self.expiry_now()
-        return await self._engine.write(
-            lambda db: outbox.claim(db, free, now, expiry_now=expiry_now, hold=hold)
-        )
+        at = self._moment()
+        return await self._engine.write(lambda db: outbox.claim(db, free, at, hold))
 
     async def record(self, delivery: Delivery, end: End) -> State:
         """Write down how an attempt ended; return the delivery's state after it."""
-        now, expiry_now = self._clock.now(), self.expiry_now()
+        at = self._moment()
         return await self._engine.write(
-            lambda db: outbox.record(db, delivery.id, delivery.attempts, end, now, expiry_now)
+            lambda db: outbox.record(db, delivery.id, delivery.attempts, end, at)
         )
 
     async def overran(self, delivery: Delivery, end: End) -> None:
@@ -250,36 +261,36 @@ class Store:
 
     async def to_read(self, channel: str, most: int) -> list[ToRead]:
         """Return unknown rows of a channel that are due for a look."""
-        now, expiry_now = self._clock.now(), self.expiry_now()
-        return await self._engine.read(
-            lambda db: outbox.to_read(db, channel, most, now, expiry_now)
-        )
+        at = self._moment()
+        return await self._engine.read(lambda db: resolving.to_read(db, channel, most, at))
 
     async def found(self, delivery: Delivery, receipt: Receipt) -> State:
         """Reading back has found the post."""
         now = self._clock.now()
         return await self._engine.write(
-            lambda db: outbox.resolved_found(db, delivery.id, receipt, now)
+            lambda db: resolving.resolved_found(db, delivery.id, receipt, now)
         )
 
     async def absent(self, delivery: Delivery, due: datetime) -> State:
         """Reading back has proved the post absent: queued again, or ended."""
-        now, expiry_now = self._clock.now(), self.expiry_now()
+        at = self._moment()
         return await self._engine.write(
-            lambda db: outbox.resolved_absent(db, delivery.id, due, now, expiry_now)
+            lambda db: resolving.resolved_absent(db, delivery.id, due, at)
         )
 
     async def read_again(
         self, delivery: Delivery, due: datetime | None, reads: int, reason: str | None
     ) -> None:
         """Reading back proved nothing yet: look again when due; None: no more."""
-        await self._engine.write(lambda db: outbox.read_again(db, delivery.id, due, reads, reason))
+        await self._engine.write(
+            lambda db: resolving.read_again(db, delivery.id, due, reads, reason)
+        )
 
     async def unreadable(self, delivery: Delivery, reason: str) -> State:
         """The network will not be asked without a person: `failed`, still in doubt."""
         now = self._clock.now()
         return await self._engine.write(
-            lambda db: outbox.resolved_failed(db, delivery.id, reason, now)
+            lambda db: resolving.resolved_failed(db, delivery.id, reason, now)
         )
 
     async def recover(self) -> int:
@@ -289,8 +300,8 @@ class Store:
 
     async def expire(self) -> int:
         """End what was not sent before its alert expired."""
-        now, expiry_now = self._clock.now(), self.expiry_now()
-        return await self._engine.write(lambda db: outbox.expire(db, now, expiry_now))
+        at = self._moment()
+        return await self._engine.write(lambda db: outbox.expire(db, at))
 
     async def abandon(self, configured: Sequence[str]) -> int:
         """Fail open rows of channels the configuration no longer has; people are told."""
@@ -301,20 +312,18 @@ class Store:
 
     async def retry(self, delivery_id: str, actor: str) -> Delivery:
         """Put a failed delivery back in the queue. Raises Refused."""
-        now, expiry_now = self._clock.now(), self.expiry_now()
-        return await self._engine.write(
-            lambda db: outbox.retry(db, delivery_id, actor, now, expiry_now)
-        )
+        at = self._moment()
+        return await self._engine.write(lambda db: orders.retry(db, delivery_id, actor, at))
 
     async def confirm(self, delivery_id: str, url: str, actor: str) -> Delivery:
         """A person posted it, or saw it there. Raises Refused."""
         now = self._clock.now()
-        return await self._engine.write(lambda db: outbox.confirm(db, delivery_id, url, actor, now))
+        return await self._engine.write(lambda db: orders.confirm(db, delivery_id, url, actor, now))
 
     async def retracted(self, delivery_id: str, actor: str) -> Delivery:
         """It was taken down on purpose. Raises Refused."""
         now = self._clock.now()
-        return await self._engine.write(lambda db: outbox.retracted(db, delivery_id, actor, now))
+        return await self._engine.write(lambda db: orders.retracted(db, delivery_id, actor, now))
 
     async def due_notices(self) -> list[Matter]:
         """Return open notices whose time has come."""
@@ -394,9 +403,7 @@ class Store:
     async def note(self, actor: str, action: str, of: str, details: Mapping[str, object]) -> None:
         """Append an audit entry."""
         now = self._clock.now()
-        await self._engine.write(
-            lambda db: journal.note(db, now, actor, action, of=of, details=details)
-        )
+        await self._engine.write(lambda db: journal.note(db, Deed(actor, action, of, details), now))
 
     # Housekeeping
 
@@ -404,12 +411,16 @@ class Store:
         """Write a consistent copy. Raises ValueError with a sentence where that is not possible."""
         if self._table.path is None:
             raise ValueError("PostgreSQL is backed up with its own pg_dump, not with this command")
-        if path.exists():
-            raise ValueError(f"{path} exists already; name a new file")
-        needed, free = self._table.path.stat().st_size, shutil.disk_usage(path.parent).free
-        if free < 2 * needed:
-            raise ValueError(f"not enough space in {path.parent}: {needed} bytes are needed")
+        await asyncio.to_thread(_refuse_target, path, self._table.path)
         await self._engine.read(lambda db: _copy(db, path))
+
+
+def _refuse_target(path: Path, source: Path) -> None:
+    if path.exists():
+        raise ValueError(f"{path} exists already; name a new file")
+    needed = source.stat().st_size
+    if shutil.disk_usage(path.parent).free < 2 * needed:
+        raise ValueError(f"not enough space in {path.parent}: {needed} bytes are needed")
 
 
 def _copy(db: Database, path: Path) -> None:

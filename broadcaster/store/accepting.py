@@ -1,4 +1,4 @@
-"""The accepting transaction: alert, deliveries, idempotency record, notices and audit, or nothing."""
+"""The accepting transaction: alert, deliveries, idempotency, notices and audit, or nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from broadcaster.delivery import Delivery, State, delivery_key
 from broadcaster.record import Acceptance, Accepted, NoticeKind, Plan, Planned, Refused
 from broadcaster.store import journal
 from broadcaster.store.engine import Database, Row
-from broadcaster.store.journal import Move, NewNotice
+from broadcaster.store.journal import Deed, Move, NewNotice
 from broadcaster.store.rows import from_accepted, from_delivery, from_us, to_us
 from broadcaster.store.tables import alert, among, channel, delivery, idempotency, incident
 
@@ -93,18 +93,12 @@ def accept(db: Database, plan: Plan) -> Acceptance:
     answer = plan.answer(accepted, deliveries)
     _keep_answer(db, plan, answer)
     journal.tell(db, now, _notices(plan, deliveries))
-    journal.note(
-        db,
-        now,
-        plan.actor,
-        "accept",
-        of=accepted.id,
-        details={
-            "reference": accepted.reference,
-            "msgType": accepted.alert.msg_type.value,
-            "content_hash": accepted.content_hash,
-        },
-    )
+    details = {
+        "reference": accepted.reference,
+        "msgType": accepted.alert.msg_type.value,
+        "content_hash": accepted.content_hash,
+    }
+    journal.note(db, Deed(plan.actor, "accept", accepted.id, details), now)
     return Acceptance(accepted, deliveries, answer, superseded)
 
 
@@ -215,7 +209,7 @@ def _no_longer_configured(plan: Plan, carried: dict[str, str]) -> list[Planned]:
             part="-",
             state=State.FAILED,
             key=delivery_key(plan.accepted.id, name, "-"),
-            reason="this channel carried the warning and is no longer configured: correct it by hand",
+            reason="it carried the warning and is no longer configured: correct it by hand",
         )
         for name, kind in sorted(carried.items())
         if name not in known

@@ -1,7 +1,7 @@
 """One connection, one thread, one transaction for all that queued while the last one committed.
 
-SQLite and PostgreSQL run the same statements: SQLAlchemy Core writes them, each is compiled once and
-then run on the driver itself. An operation is a function of the `Database`; it runs inside a
+SQLite and PostgreSQL run the same statements: SQLAlchemy Core writes them, each is compiled once
+and then run on the driver itself. An operation is a function of the `Database`; it runs inside a
 savepoint of the shared transaction, and its future is settled only after the commit.
 """
 
@@ -122,7 +122,7 @@ class _Operation:
     writes: bool
     needs_space: bool
     result: Any = None
-    error: BaseException | None = None
+    error: Exception | None = None
 
 
 @dataclass(slots=True)
@@ -265,16 +265,8 @@ class Engine:
             one.error = StorageFull("the disk is full")
             return []
         database.moves = []
-        one.error = None
         database.command("SAVEPOINT one")
-        try:
-            one.result = one.run(database)
-        except _DRIVER_ERRORS as error:
-            if not _is_constraint(error):
-                raise
-            one.error = error
-        except Exception as error:  # noqa: BLE001 - belongs to the caller, who gets it raised
-            one.error = error
+        one.error = self._try(one, database)
         if one.error is not None:
             database.command("ROLLBACK TO SAVEPOINT one")
             database.moves = []
@@ -283,13 +275,21 @@ class Engine:
 
     def _read(self, one: _Operation) -> None:
         try:
-            one.result = one.run(self._connected())
+            one.error = self._try(one, self._connected())
         except _DRIVER_ERRORS as error:
             one.error = self._storage_error(error)
-        except StoreUnavailable as error:
+        except (StoreUnavailable, StoreBroken) as error:
             one.error = error
-        except Exception as error:  # noqa: BLE001 - belongs to the caller, who gets it raised
-            one.error = error
+
+    def _try(self, one: _Operation, database: Database) -> Exception | None:
+        """Run an operation; return what it raised, to be raised where its caller waits."""
+        try:
+            one.result = one.run(database)
+        except Exception as error:
+            if isinstance(error, _DRIVER_ERRORS) and not isinstance(error, _CONSTRAINT_ERRORS):
+                raise
+            return error
+        return None
 
     def _connected(self) -> Database:
         if self.broken:
@@ -334,10 +334,6 @@ class Engine:
         if isinstance(error, psycopg.errors.DiskFull):
             return StorageFull("the database's disk is full")
         return StoreUnavailable(f"the database refused: {type(error).__name__}")
-
-
-def _is_constraint(error: BaseException) -> bool:
-    return isinstance(error, _CONSTRAINT_ERRORS)
 
 
 _DRIVER_ERRORS: tuple[type[BaseException], ...] = (sqlite3.Error, psycopg.Error)

@@ -1,4 +1,4 @@
-"""What is written beside every change: the state move with its event, the audit entry, the notice."""
+"""What is written beside every change: the move with its event, the audit entry, the notice."""
 
 from __future__ import annotations
 
@@ -104,18 +104,26 @@ def born(db: Database, rows: Sequence[Row], now: datetime) -> None:
     db.moves += [Moved(row["alert"], row["channel"], State(row["state"]), None) for row in rows]
 
 
-def note(
-    db: Database, now: datetime, actor: str, action: str, *, of: str, details: Mapping[str, Any]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Who did what to which object: an entry of the audit trail."""
+
+    actor: str
+    action: str
+    object: str
+    details: Mapping[str, Any]
+
+
+def note(db: Database, deed: Deed, now: datetime) -> None:
     """Append an audit entry; its number follows the last one without a gap."""
     last = db.row(_LAST_AUDIT)
     entry = {
         "seq": (last["seq"] if last else 0) + 1,
         "at": to_us(now),
-        "actor": actor,
-        "action": action,
-        "object": of,
-        "details": to_json(dict(details)),
+        "actor": deed.actor,
+        "action": deed.action,
+        "object": deed.object,
+        "details": to_json(dict(deed.details)),
     }
     db.insert(audit, [entry])
 

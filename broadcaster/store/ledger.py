@@ -12,6 +12,7 @@ from broadcaster.delivery import Readiness
 from broadcaster.record import ChannelRow, Key, Refused, Role
 from broadcaster.store import journal
 from broadcaster.store.engine import Database, Row
+from broadcaster.store.journal import Deed
 from broadcaster.store.rows import as_mapping, maybe_time, maybe_us, to_json, to_us
 from broadcaster.store.tables import api_key, channel
 
@@ -72,7 +73,7 @@ def create_key(db: Database, key: Key, actor: str, now: datetime) -> None:
     }
     db.insert(api_key, [row])
     details = {"name": key.name, "role": key.role.value, "senders": list(key.senders)}
-    journal.note(db, now, actor, "create-key", of=key.id, details=details)
+    journal.note(db, Deed(actor, "create-key", key.id, details), now)
 
 
 def revoke_key(db: Database, name: str, actor: str, now: datetime) -> Key | None:
@@ -81,7 +82,7 @@ def revoke_key(db: Database, name: str, actor: str, now: datetime) -> Key | None
     if row is None:
         return None
     db.change(_REVOKE, of=row["id"], at=to_us(now))
-    journal.note(db, now, actor, "revoke-key", of=row["id"], details={"name": row["name"]})
+    journal.note(db, Deed(actor, "revoke-key", row["id"], {"name": row["name"]}), now)
     return _key(row | {"revoked": to_us(now)})
 
 

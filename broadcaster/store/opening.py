@@ -1,8 +1,8 @@
 """Opening a database: lock, settings read back, migrations, integrity, ballast.
 
 SQLite: locking_mode EXCLUSIVE is set before journal_mode WAL, so a second process is refused and
-the WAL-reset bug of SQLite before 3.51.3, which needs two connections, cannot occur. A PRAGMA can be
-ignored without an error, so every one is read back.
+the WAL-reset bug of SQLite before 3.51.3, which needs two connections, cannot occur. A PRAGMA can
+be ignored without an error, so every one is read back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""On-call staff learn in time what is late, failed or unknown, also when the first phone is dead."""
+"""On-call staff learn in time what is late, failed or unknown, also past a dead first phone."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def test_failed_unknown_and_late_reach_the_first_person(tmp_path: Path) ->
 
 
 async def test_a_dead_first_target_leads_to_the_second(tmp_path: Path) -> None:
-    """Nobody is told within the time for the first: the next one is; readiness says so meanwhile."""
+    """Nobody is told within the time for the first one: the next one is."""
     async with on_call(tmp_path, dead_first=True) as (sandbox, daemon):
         await fault(sandbox, "mastodon", "expired-token", times=1)
         await daemon.trigger(scenario())

@@ -41,7 +41,7 @@ def _reserve(config: Path) -> None:
 
 
 async def test_a_full_disk_answers_507_and_finishes_what_is_open(small_disk: Path) -> None:
-    """No new alert is promised; the ballast's space lets the accepted one go out; people are told."""
+    """No new alert is promised; the ballast's space lets the accepted one go out."""
     async with night(small_disk) as (sandbox, daemon):
         await daemon.stop()
         _reserve(daemon.config)
