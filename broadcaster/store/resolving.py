@@ -1,0 +1,107 @@
+"""Resolving: what reading back says about rows whose fate is unknown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import bindparam, func, select, update
+
+from broadcaster.delivery import LEFT_DOUBT, Delivery, Receipt, State
+from broadcaster.store import journal
+from broadcaster.store.engine import Database, Row
+from broadcaster.store.journal import Move
+from broadcaster.store.outbox import Moment, end_row, fail, found, one_row, verdict
+from broadcaster.store.rows import delivery_of, to_us
+from broadcaster.store.tables import among, attempt_end, delivery, incident
+
+_TO_READ = (
+    select(delivery, incident.c.newest, incident.c.ended)
+    .join(incident, incident.c.id == delivery.c.incident)
+    .where(
+        delivery.c.channel == bindparam("of"),
+        delivery.c.state == State.UNKNOWN.value,
+        delivery.c.due <= bindparam("now"),
+    )
+    .order_by(delivery.c.rank, delivery.c.due)
+    .limit(bindparam("most"))
+)
+_READ_AGAIN = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("row_id"), delivery.c.state == State.UNKNOWN.value)
+    .values(due=bindparam("to_due"), reads=bindparam("reads_now"), reason=bindparam("why"))
+)
+_DOUBTS = select(func.count().label("n")).where(
+    attempt_end.c.delivery == bindparam("of"),
+    among(attempt_end.c.outcome, LEFT_DOUBT),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ToRead:
+    """An unknown row whose fate is to be read back.
+
+    `sendable`: its alert is unexpired and the newest. `doubts`: how many attempts may have landed.
+    """
+
+    delivery: Delivery
+    sendable: bool
+    doubts: int
+
+
+def to_read(db: Database, name: str, most: int, at: Moment) -> list[ToRead]:
+    """Return unknown rows of a channel that are due for a look."""
+    rows = db.rows(_TO_READ, of=name, now=to_us(at.now), most=most)
+    return [
+        ToRead(delivery_of(row), verdict(row, at) is None, _doubts(db, row["id"])) for row in rows
+    ]
+
+
+def _doubts(db: Database, delivery_id: str) -> int:
+    row = db.row(_DOUBTS, of=delivery_id)
+    return int(row["n"]) if row else 0
+
+
+def resolved_found(db: Database, delivery_id: str, receipt: Receipt, now: datetime) -> State:
+    """Reading back has found the post."""
+    row = _unknown_row(db, delivery_id)
+    if row is None:
+        return State.UNKNOWN
+    found(db, row, receipt, now)
+    return State.SENT
+
+
+def resolved_absent(db: Database, delivery_id: str, due: datetime, at: Moment) -> State:
+    """Reading back has proved the post absent: it is queued again, or ends."""
+    row = _unknown_row(db, delivery_id)
+    if row is None:
+        return State.UNKNOWN
+    if state := verdict(row, at):
+        end_row(db, row, state, at.now)
+        return state
+    why = "not there when read back: sent again"
+    journal.move(db, [Move(row, State.QUEUED, why, due)], at.now)
+    journal.close_notices(db, at.now, [row["id"]])
+    return State.QUEUED
+
+
+def read_again(
+    db: Database, delivery_id: str, due: datetime | None, reads: int, reason: str | None
+) -> None:
+    """Reading back proved nothing yet: look again when due; None: no more."""
+    values = {"to_due": None if due is None else to_us(due), "reads_now": reads, "why": reason}
+    db.change(_READ_AGAIN, row_id=delivery_id, **values)
+
+
+def resolved_failed(db: Database, delivery_id: str, reason: str, now: datetime) -> State:
+    """The network will not even be asked without a person: `failed`, still in doubt."""
+    row = _unknown_row(db, delivery_id)
+    if row is None:
+        return State.UNKNOWN
+    fail(db, row, reason, now, needs_person=True)
+    return State.FAILED
+
+
+def _unknown_row(db: Database, delivery_id: str) -> Row | None:
+    row = one_row(db, delivery_id)
+    return row if row is not None and row["state"] == State.UNKNOWN else None
