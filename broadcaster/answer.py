@@ -71,7 +71,7 @@ _OPTIONAL = ("source", "note", "code", "references", "incidents")
 
 
 def _head(accepted: Accepted) -> dict[str, Any]:
-    said = accepted.alert.to_json()
+    said = accepted.alert.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return {
         "id": accepted.id,
         "reference": accepted.reference,

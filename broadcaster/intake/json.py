@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -27,8 +28,12 @@ _SHOWN_KEY = 60
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
+class _KeyTwiceError(Exception):
+    """A key came twice in one object; the first reading does not know where."""
+
+
 class _Repeated(dict[str, Any]):
-    """An object in which a key came twice; `keys_twice` names them."""
+    """An object that remembers which keys came more than once."""
 
     keys_twice: list[str]
 
@@ -39,11 +44,27 @@ def read(body: bytes, *, depth_max: int = DEPTH_MAX) -> Any:
     _check_depth(text, depth_max)
     try:
         value = _DECODER.decode(text)
+    except _KeyTwiceError:
+        raise _key_twice(text) from None
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise Malformed("json-syntax", f"This is no JSON: {error.msg} at {where}.") from None
-    _check_values(value, text)
+        raise _no_json(error) from None
+    if _ESCAPED_SURROGATE.search(text) and (faults := list(_surrogates(value, ()))):
+        raise Malformed("json-surrogate", "A text has half of a character.", faults)
     return value
+
+
+def _no_json(error: json.JSONDecodeError) -> Malformed:
+    where = f"line {error.lineno}, column {error.colno}"
+    return Malformed("json-syntax", f"This is no JSON: {error.msg} at {where}.")
+
+
+def _key_twice(text: str) -> Malformed:
+    """Read once more, slowly, to say where the keys are that are there twice."""
+    try:
+        faults = list(_repeated_keys(_MARKING_DECODER.decode(text), ()))
+    except json.JSONDecodeError as error:
+        return _no_json(error)
+    return Malformed("json-duplicate-key", "A key is there twice in one object.", faults)
 
 
 def _decode(body: bytes) -> str:
@@ -71,12 +92,16 @@ def _check_depth(text: str, depth_max: int) -> None:
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    if len(found) == len(pairs):
-        return found
-    names = [name for name, _ in pairs]
-    repeated = _Repeated(found)
-    repeated.keys_twice = sorted({name for name in found if names.count(name) > 1})
-    return repeated
+    if len(found) != len(pairs):
+        raise _KeyTwiceError
+    return found
+
+
+def _marked_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = _Repeated(pairs)
+    names = Counter(name for name, _ in pairs)
+    found.keys_twice = sorted(name for name, count in names.items() if count > 1)
+    return found
 
 
 def _constant(name: str) -> NoReturn:
@@ -96,20 +121,14 @@ def _float(digits: str) -> float:
     return number
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_float
-)
+def _decoder(hook: Callable[[list[tuple[str, Any]]], dict[str, Any]]) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=hook, parse_constant=_constant, parse_int=_integer, parse_float=_float
+    )
 
 
-def _check_values(value: Any, text: str) -> None:
-    """Walk the value for what only a walk can locate; most texts need none."""
-    faults = list(_repeated_keys(value, ()))
-    if faults:
-        raise Malformed("json-duplicate-key", "A key is there twice in one object.", faults)
-    if _ESCAPED_SURROGATE.search(text):
-        faults = list(_surrogates(value, ()))
-    if faults:
-        raise Malformed("json-surrogate", "A text has half of a character.", faults)
+_DECODER = _decoder(_object)
+_MARKING_DECODER = _decoder(_marked_object)
 
 
 def _repeated_keys(value: Any, at: tuple[object, ...]) -> Iterator[Fault]:
@@ -204,8 +223,14 @@ def _has(value: Any, part: Any) -> bool:
 
 
 def _one_each(faults: list[Fault]) -> list[Fault]:
-    """Keep the first fault of each place: the members of a union each complain."""
-    first: dict[str, Fault] = {}
+    """Keep one fault of each place: the members of a union each complain, most about the type."""
+    best: dict[str, Fault] = {}
     for fault in faults:
-        first.setdefault(fault.pointer, fault)
-    return list(first.values())
+        if fault.pointer not in best or best[fault.pointer].code == "type":
+            best[fault.pointer] = fault
+    return [fault for fault in best.values() if not _is_said_deeper(fault, best)]
+
+
+def _is_said_deeper(fault: Fault, others: Iterable[str]) -> bool:
+    inside = fault.pointer + "/"
+    return fault.code == "type" and any(other.startswith(inside) for other in others)

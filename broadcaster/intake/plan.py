@@ -101,7 +101,8 @@ class Planner:
     def plan(self, draft: Draft, version: Version) -> Plan:
         """Return what the accepting transaction writes, without the idempotency record."""
         accepted, now = draft.accepted, draft.accepted.accepted
-        exempt = accepted.alert.status in _EXEMPT
+        # Of two messages that replace the same version the second is refused as not-newest.
+        exempt = accepted.alert.status in _EXEMPT or version.replaces is not None
         timing = self.config.timing
         return Plan(
             accepted,
@@ -112,6 +113,7 @@ class Planner:
             duplicate_since=None if exempt else now - timedelta(minutes=timing.duplicate_minutes),
             late=self._late(accepted),
             day_start=self._local(now).replace(hour=0, minute=0, second=0, microsecond=0),
+            deliver_until=now + timing.all_clear if accepted.ended_at else None,
         )
 
     def _local(self, now: datetime) -> datetime:
@@ -150,27 +152,25 @@ class Planner:
 
     def _expires(self, said: Submission, now: datetime) -> datetime:
         timing = self.config.timing
-        if said.is_all_clear:
-            return now + timing.all_clear
-        return said.expires or now + timing.expiry(said.severity)
+        default = timing.all_clear if said.is_all_clear else timing.expiry(said.severity)
+        return said.expires or now + default
 
     def _lay_out(self, draft: Draft, facts: Facts, version: Version, channel: Channel) -> None:
         """Add the deliveries of one channel: withheld by rule, withheld for its text, or queued."""
-        rule = self._rule(draft.accepted.alert, version, channel)
+        rule = self._rule(draft.accepted, channel)
         if rule is not None and channel.config.name not in version.carried:
             part = _first_language(draft.accepted.alert, channel)
-            draft.deliveries.append(replace(_row(draft, channel, part), reason=rule))
+            draft.deliveries.append(_row(draft, channel, Rendered(part, None, rule)))
             return
         for rendered in self._render(facts, channel):
-            row = _row(draft, channel, rendered.part)
-            draft.deliveries.append(_filled(row, rendered, rule))
-            _warn(draft, row, rendered)
+            draft.deliveries.append(_row(draft, channel, rendered, rule=rule, by_rule=False))
+            _warn(draft, f"{channel.config.name} ({rendered.part})", rendered)
 
-    def _rule(self, alert: Alert, version: Version, channel: Channel) -> str | None:
+    def _rule(self, accepted: Accepted, channel: Channel) -> str | None:
         """Say why a channel would not carry this; what carried the warning gets the rest."""
-        if ends(alert, version):
+        if accepted.ended_at:
             return NEVER_CARRIED
-        return policy.withheld(alert, channel)
+        return policy.withheld(accepted.alert, channel)
 
     def _facts(self, accepted: Accepted, version: Version) -> Facts:
         alert, before = accepted.alert, version.replaces
@@ -183,7 +183,7 @@ class Planner:
             timezone=ZoneInfo(self.config.server.timezone),
             source=next((name for name in names if name), alert.sender),
             expires=accepted.expires,
-            ended=before.alert if before and ends(alert, version) else None,
+            ended=before.alert if before and accepted.ended_at else None,
         )
 
     def _render(self, facts: Facts, channel: Channel) -> Sequence[Rendered]:
@@ -223,44 +223,46 @@ def _plain(alert: Alert, channel: Channel) -> Rendered:
     return Rendered(language, Message(info.headline or info.event, language))
 
 
-def _row(draft: Draft, channel: Channel, part: str) -> Planned:
-    """Return a delivery that is withheld until it is given a message."""
+def _row(
+    draft: Draft,
+    channel: Channel,
+    rendered: Rendered,
+    *,
+    rule: str | None = None,
+    by_rule: bool = True,
+) -> Planned:
+    """Return one delivery. Under a `rule` it goes out only where the warning is out."""
     accepted, name = draft.accepted, channel.config.name
+    fits = rendered.message is not None
     return Planned(
         id=f"{accepted.id}.{len(draft.deliveries) + 1}",
         channel=name,
         type=channel.config.type,
-        part=part,
-        state=State.WITHHELD,
-        key=delivery_key(accepted.id, name, part),
-        posts_per_day_max=_guard(accepted.alert, channel),
-    )
-
-
-def _filled(row: Planned, rendered: Rendered, rule: str | None) -> Planned:
-    """Give a delivery its message; under a `rule` it goes out only where the warning is out."""
-    if rendered.message is None:
-        return replace(row, reason=rendered.reason, tell=True)
-    return replace(
-        row,
-        state=State.QUEUED,
+        part=rendered.part,
+        state=State.QUEUED if fits else State.WITHHELD,
+        key=delivery_key(accepted.id, name, rendered.part),
         message=rendered.message,
-        only_if_carried=rule is not None,
-        otherwise=rule,
+        reason=None if fits else rendered.reason,
+        only_if_carried=fits and rule is not None,
+        otherwise=rule if fits else None,
+        posts_per_day_max=_guard(accepted, channel),
+        tell=not (fits or by_rule),
     )
 
 
-def _warn(draft: Draft, row: Planned, rendered: Rendered) -> None:
-    where = f"{row.channel} ({row.part})"
+def _warn(draft: Draft, where: str, rendered: Rendered) -> None:
     if rendered.message is None:
         draft.unfit.append(f"{where}: {rendered.reason}")
         draft.warnings.append(f"{where}: {rendered.reason}")
     draft.warnings += [f"{where}: {warning}" for warning in rendered.warnings]
 
 
-def _guard(alert: Alert, channel: Channel) -> int | None:
-    exempt = alert.is_all_clear or alert.severity is Severity.EXTREME
-    return None if exempt else channel.posts_per_day_max
+def _guard(accepted: Accepted, channel: Channel) -> int | None:
+    """Return the cost guard of a channel; all-clears and what is Extreme pass it, but count."""
+    limit = channel.posts_per_day_max
+    if limit is None or accepted.ended_at or accepted.alert.severity is Severity.EXTREME:
+        return None
+    return limit
 
 
 def _answer(accepted: Accepted, deliveries: Sequence[Delivery]) -> bytes:

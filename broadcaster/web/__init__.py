@@ -25,7 +25,7 @@ from broadcaster.web.channels import Channels
 from broadcaster.web.control import PREFIX, Control, local_peer
 from broadcaster.web.events import Pace, Streams
 from broadcaster.web.health import Health
-from broadcaster.web.limits import add_headers, within_limits
+from broadcaster.web.limits import add_headers, expect, within_limits
 from broadcaster.web.metrics import Metrics
 from broadcaster.web.openapi import describe
 from broadcaster.web.problems import Handler, Problem, as_problems
@@ -102,10 +102,11 @@ def _description(routes: Sequence[Route]) -> Route:
 
 def _add(app: web.Application, route: Route, services: Services) -> None:
     handler = _guarded(route, services)
-    if route.method == hdrs.METH_GET:
-        app.router.add_get(route.path, handler, allow_head=route.name != "follow")
-    else:
-        app.router.add_route(route.method, route.path, handler)
+    methods = [route.method]
+    if route.method == hdrs.METH_GET and route.name != "follow":
+        methods.append(hdrs.METH_HEAD)
+    for method in methods:
+        app.router.add_route(method, route.path, handler, expect_handler=expect)
 
 
 def _guarded(route: Route, services: Services) -> Handler:

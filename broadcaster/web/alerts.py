@@ -15,7 +15,7 @@ from broadcaster.alert import CapModel, Language, Status, Submission, Text
 from broadcaster.auth import Caller
 from broadcaster.clock import Clock
 from broadcaster.config import Server
-from broadcaster.delivery import Delivery, Failure, NotSent, Unknown
+from broadcaster.delivery import OUT, Delivery, Failure, NotSent, Unknown
 from broadcaster.intake import json
 from broadcaster.intake.alerts import Answer, Intake, Request, fingerprint
 from broadcaster.intake.faults import Fault, invalid
@@ -225,6 +225,9 @@ class Alerts:
     async def retract(self, request: web.Request, caller: Caller) -> web.Response:
         """POST .../retract: taken down on the network first, then written down."""
         delivery = await self._delivery(request, caller)
+        if delivery.state not in OUT:
+            detail = f"Only what is out can be taken down; it is {delivery.state}."
+            raise Refused("not-out", detail)
         try:
             await self.take_down(delivery)
         except (NotSent, Unknown) as failure:

@@ -6,7 +6,7 @@ import asyncio
 import re
 from http import HTTPStatus
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from broadcaster.web.problems import Handler, Problem
 
@@ -27,15 +27,27 @@ _HEADERS = {
 @web.middleware
 async def within_limits(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse what no honest client sends, before a byte of the body is read."""
+    if not HttpVersion10 <= request.version <= HttpVersion11:
+        raise Problem(400, "http-version", "Speak HTTP/1.1.")
     hosts = request.headers.getall(hdrs.HOST, [])
     if len(hosts) > 1 or not all(_HOST.fullmatch(host) for host in hosts):
         raise Problem(400, "host", "The Host header must name one host, and a port if need be.")
-    if not hosts and request.version >= (1, 1):
+    if not hosts and request.version == HttpVersion11:
         raise Problem(400, "host", "HTTP/1.1 requires a Host header.")
     encodings = request.headers.getall(hdrs.CONTENT_ENCODING, [])
     if any(encoding.strip().lower() != "identity" for encoding in encodings):
         raise Problem(415, "content-encoding", "Send the body as it is, without compression.")
     return await handler(request)
+
+
+async def expect(request: web.Request) -> web.Response | None:
+    """Answer an Expect header: 100-continue goes on, anything else is refused."""
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # As if nothing had been written: an error after this may still be answered.
+        request.writer.output_size = 0
+        return None
+    return Problem(417, "expectation", "The only Expect known is 100-continue.").response()
 
 
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
