@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -126,6 +128,9 @@ def harmless_lines(text: str) -> str:
 
 
 def terminal(*, as_json: bool = False) -> Output:
-    """Return the output of this process."""
+    """Return the output of this process. What its encoding cannot show becomes a `?`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
     return Output(Console(**plain), Console(stderr=True, **plain), as_json)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+
+import pytest
 
 from broadcaster.terminal.output import Rows, cell, harmless, terminal
 from tests.terminal.conftest import Screen
@@ -58,3 +61,11 @@ def test_text_from_outside_cannot_steer_the_terminal(screen: Screen) -> None:
     assert "\x07" not in screen.err
     assert screen.err.count("\n") == 2
     assert harmless("\x9b31m") == "\N{REPLACEMENT CHARACTER}31m"
+
+
+def test_an_old_terminal_gets_question_marks_not_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal that knows no check mark still gets the words."""
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="latin-1"))
+    terminal().say("✓ gesendet: Türen")
+    assert written.getvalue().decode("latin-1") == "? gesendet: Türen\n"

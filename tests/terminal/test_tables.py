@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -142,7 +143,7 @@ def test_channels_that_are_not_ready_come_first() -> None:
 
 def test_keys_show_what_they_may_and_whether_they_still_hold() -> None:
     """A revoked key says since when."""
-    listed = [
+    listed: list[dict[str, Any]] = [
         {"name": "leitstelle", "id": "k1", "role": "trigger", "senders": ["*"]},
         {"name": "old", "id": "k2", "role": "read", "revoked": "2026-11-22T02:00:00+00:00"},
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,11 +19,10 @@ SENT = alert(delivery(state="sent"))
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask and gather without waiting for people."""
     monkeypatch.setattr(watch, "GATHER_SECONDS", 0.0)
     monkeypatch.setattr(watch, "RECONNECT_SECONDS", 0.0)
-    return
 
 
 def stream(*events: dict[str, Any]) -> web.Response:
