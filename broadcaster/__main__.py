@@ -200,13 +200,14 @@ def send(  # noqa: PLR0913 - options of a command line
 
     Example: broadcaster send alert.json --server https://warnung.example.org --key-file key --watch
     """
-    from broadcaster.terminal import alerts  # noqa: PLC0415
+    from broadcaster.terminal.alerts import Watching  # noqa: PLC0415
+    from broadcaster.terminal.alerts import send as work  # noqa: PLC0415
     from broadcaster.terminal.sending import Order  # noqa: PLC0415
 
     output = terminal(as_json=as_json)
     order = Order(file, idempotency_key, allow_duplicate_of)
-    watching = alerts.Watching(watch, timeout)
-    _end(alerts.send(_target(config, server, key_file), order, watching, output), output)
+    watching = Watching(watch, timeout)
+    _end(work(_target(config, server, key_file), order, watching, output), output)
 
 
 @app.command()
