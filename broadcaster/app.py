@@ -14,7 +14,7 @@ import socket
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,7 +23,7 @@ import structlog
 
 from broadcaster import config as configuration
 from broadcaster.auth import Keyring
-from broadcaster.channels import Channel, build
+from broadcaster.channels import Channel, Limits, build
 from broadcaster.channels.apprise import Target as AppriseTarget
 from broadcaster.clock import DRIFT_MAX, Clock, SystemClock
 from broadcaster.config import Config, ConfigError, Fault, Secrets
@@ -38,7 +38,7 @@ from broadcaster.render import Renderer
 from broadcaster.store import NewNotice, Store
 from broadcaster.web import Services, make_app
 from broadcaster.web.listening import listening
-from broadcaster.web.metrics import Metrics, make_metrics
+from broadcaster.web.metrics import make_metrics
 
 log = structlog.get_logger(__name__)
 
@@ -61,23 +61,43 @@ class Parts:
     renderer: Renderer
 
 
-@dataclass(slots=True)
 class Service:
-    """A whole service over an open store."""
+    """A whole service over an open store; nothing runs before `start`."""
 
-    parts: Parts
-    store: Store
-    dispatcher: Dispatcher
-    notices: Notices
-    probes: Probes
-    keyring: Keyring
-    intake: Intake
-    metrics: Metrics
-    _untold: int = 0
-    _told: set[NoticeKind] = field(
-        default_factory=lambda: {NoticeKind.CLOCK, NoticeKind.STORAGE}  # perhaps before a restart
-    )
-    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    def __init__(self, parts: Parts, store: Store) -> None:
+        timing, clock = parts.config.timing, parts.clock
+        self.parts = parts
+        self.store = store
+        self.dispatcher = Dispatcher(store, parts.channels, timing, clock, observe=self._observe)
+        self.notices = Notices(store, parts.targets, timing, clock)
+        self.probes = Probes(store, parts.channels, timing, clock)
+        self.keyring = Keyring(store.keys, clock)
+        self.metrics = make_metrics(
+            store, clock, readiness=self.readiness, stuck_threads=self._stuck
+        )
+        planner = Planner(parts.channels, parts.config, parts.renderer, self._limits)
+        self.intake = Intake(store, planner, clock, self._accepted)
+        self._untold = 0
+        # Perhaps told before a restart: taken back as soon as all is seen to be well.
+        self._told = {NoticeKind.CLOCK, NoticeKind.STORAGE}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @classmethod
+    async def over(cls, parts: Parts, store: Store) -> Service:
+        """Wire a service over an open store that knows its channels and keys."""
+        await store.know_channels({name: one.config.type for name, one in parts.channels.items()})
+        service = cls(parts, store)
+        await service.keyring.reload()
+        return service
+
+    def _observe(self, channel: str, outcome: str, seconds: float) -> None:
+        self.metrics.attempt_seconds.labels(channel, outcome).observe(seconds)
+
+    def _limits(self, channel: str) -> Limits:
+        return self.parts.channels[channel].limits
+
+    def _stuck(self) -> Mapping[str, int]:
+        return {name: len(lane.stuck) for name, lane in self.dispatcher.lanes.items()}
 
     def readiness(self) -> Sequence[str]:
         """Why no alert could be accepted, or nobody be told; empty: ready."""
@@ -88,7 +108,7 @@ class Service:
             reasons.append(f"{self._untold} notices have reached nobody")
         return reasons
 
-    def accepted(self, acceptance: Acceptance) -> None:
+    def _accepted(self, acceptance: Acceptance) -> None:
         """Send what was just accepted; one log line per alert."""
         self.dispatcher.wake({one.channel for one in acceptance.deliveries})
         alert = acceptance.accepted
@@ -209,44 +229,6 @@ def _renderer(config: Config) -> tuple[Renderer | None, list[Fault]]:
     return renderer, [Fault("texts.templates", one) for one in renderer.faults]
 
 
-async def assemble(parts: Parts, store: Store) -> Service:
-    """Wire a service over an open store; nothing runs yet."""
-    await store.know_channels({name: one.config.type for name, one in parts.channels.items()})
-    keyring = Keyring(store.keys, parts.clock)
-    await keyring.reload()
-    timing = parts.config.timing
-    planner = Planner(
-        parts.channels, parts.config, parts.renderer, lambda name: parts.channels[name].limits
-    )
-    holder: list[Service] = []
-    metrics = make_metrics(
-        store,
-        parts.clock,
-        readiness=lambda: holder[0].readiness(),
-        stuck_threads=lambda: _stuck(holder[0].dispatcher),
-    )
-
-    def observe(channel: str, outcome: str, seconds: float) -> None:
-        metrics.attempt_seconds.labels(channel, outcome).observe(seconds)
-
-    service = Service(
-        parts,
-        store,
-        Dispatcher(store, parts.channels, timing, parts.clock, observe=observe),
-        Notices(store, parts.targets, timing, parts.clock),
-        Probes(store, parts.channels, timing, parts.clock),
-        keyring,
-        Intake(store, planner, parts.clock, lambda one: holder[0].accepted(one)),
-        metrics,
-    )
-    holder.append(service)
-    return service
-
-
-def _stuck(dispatcher: Dispatcher) -> Mapping[str, int]:
-    return {name: len(lane.stuck) for name, lane in dispatcher.lanes.items()}
-
-
 def web_services(service: Service) -> Services:
     """What the web stands on."""
     parts = service.parts
@@ -277,7 +259,7 @@ async def serve(path: Path) -> int:
     except (StoreUnavailable, StoreBroken) as error:
         log.critical("store_cannot_be_opened", reason=str(error))
         return FAULT_EXIT
-    service = await assemble(parts, store)
+    service = await Service.over(parts, store)
     return await _run(service)
 
 
@@ -344,7 +326,7 @@ async def local_client(path: Path) -> AsyncIterator[aiohttp.ClientSession]:
     """
     parts = prepare(path)
     store = await Store.open(parts.config.store, parts.clock)
-    service = await assemble(parts, store)
+    service = await Service.over(parts, store)
     app = make_app(web_services(service))
     try:
         with tempfile.TemporaryDirectory(prefix="broadcaster-") as place:
