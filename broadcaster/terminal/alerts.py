@@ -138,7 +138,7 @@ def verdict(alert: Json, output: Output) -> int:
     else:
         output.error(f"The time is over, and {len(missing)} not out yet:")
     for one in missing:
-        output.warn("  " + tables.change(one, alert, now()))
+        output.warn("  " + tables.standing(one, alert, now()))
     return SOME_NOT_OUT
 
 

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+FOLDED_WIDTH_MIN = 14
 # A text from outside must not move the cursor or recolour the screen of whoever reads it.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -64,7 +65,8 @@ class Rows:
         )
         for name in self.headings:
             fold = name in self.folded
-            table.add_column(name, no_wrap=not fold, overflow="fold", ratio=1 if fold else None)
+            least = FOLDED_WIDTH_MIN if fold else None
+            table.add_column(name, no_wrap=not fold, overflow="fold", min_width=least)
         for row in self.rows:
             table.add_row(*row)
         return table
@@ -103,15 +105,15 @@ class Output:
 
     def say(self, text: str = "", style: str = "") -> None:
         """Write a line for people."""
-        self.people.print(Text(harmless_lines(text), style), soft_wrap=True)
+        _write(self.people, text, style)
 
     def warn(self, text: str) -> None:
         """Write a line to standard error: what went wrong, and what to do."""
-        self.err.print(Text(harmless_lines(text), "yellow"), soft_wrap=True)
+        _write(self.err, text, "yellow")
 
     def error(self, text: str) -> None:
         """Write a line to standard error: why the command ends here."""
-        self.err.print(Text(harmless_lines(text), "bold red"), soft_wrap=True)
+        _write(self.err, text, "bold red")
 
     def show(self, rows: Rows) -> None:
         """Write rows for people."""
@@ -120,6 +122,12 @@ class Output:
         else:
             for line in rows.lines():
                 self.say(line)
+
+
+def _write(console: Console, text: str, style: str) -> None:
+    """Write text; a terminal breaks it between words, and a single word (a key) not at all."""
+    whole = not console.is_terminal or " " not in text
+    console.print(Text(harmless_lines(text), style), soft_wrap=whole)
 
 
 def harmless_lines(text: str) -> str:

@@ -77,7 +77,7 @@ def _show_needs(found: Json, output: Output) -> None:
     lines = [f"  Not ready: {reason}" for reason in found.get("reasons", [])]
     lines += [_notice(notice) for notice in notices]
     lines += [
-        f"  Nr. {alert['reference']}  {tables.change(one, alert, now())}"
+        f"  Nr. {alert['reference']}  {tables.standing(one, alert, now())}"
         for alert in found["alerts"]
         for one in alert["deliveries"]
         if one["state"] in NEEDS_PERSON

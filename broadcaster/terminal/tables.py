@@ -139,10 +139,14 @@ def _last_error(one: Json) -> object:
 
 
 def change(one: Json, alert: Json, now: datetime) -> str:
-    """Return a delivery in one line, for where no table can be drawn again and again."""
+    """Return what just became of a delivery, for where no table can be drawn again and again."""
+    return f"{clock(now.isoformat(), now)}  {standing(one, alert, now)}"
+
+
+def standing(one: Json, alert: Json, now: datetime) -> str:
+    """Return how a delivery stands in one line, lined up with the others of its alert."""
     places = [_place(each) for each in alert.get("deliveries", [])]
     words = [
-        clock(now.isoformat(), now),
         _place(one).ljust(max(map(len, places), default=0)),
         state(str(one.get("state"))).plain.ljust(_STATE_WIDTH),
         after(one, alert, now).rjust(_AFTER_WIDTH),
@@ -212,7 +216,7 @@ def alerts(listed: Sequence[Json], now: datetime, title: str) -> Rows:
         for one in listed
     ]
     headings = ("reference", "type", "severity", "accepted", "state", "deliveries", "what")
-    return Rows(headings, rows, title, folded=frozenset({"what"}))
+    return Rows(headings, rows, title, folded=frozenset({"deliveries", "what"}))
 
 
 def _severity(alert: Json) -> str:
