@@ -21,6 +21,7 @@ NETWORKS = {
     "press-mail": "mail",
 }
 TELLS_NOTHING_APART = frozenset({"mail"})  # neither key nor list: a double is possible, and shown
+TOLD = frozenset({"unknown", "failed"})  # of what ends so, people must know
 LEFT_DOUBT = frozenset({"unknown", "interrupted"})
 _REFERENCE = re.compile(r"Nr\. (\d\d-\d+/\d+)")
 
@@ -30,21 +31,21 @@ class Received:
     """Posts of all networks: (network, reference) in order; and what on-call staff were told."""
 
     order: list[tuple[str, str]]
-    told: str
+    told: list[str]
 
     @property
     def counts(self) -> Counter[tuple[str, str]]:
         """How often a text was posted."""
         return Counter(self.order)
 
-    def tells(self, reference: str, channel: str) -> bool:
-        """Say whether on-call staff were told of this delivery."""
-        about = re.escape(f"] {reference} ")
-        return any(
-            re.search(rf"^{re.escape(channel)}[: ]", message, re.MULTILINE)
-            for message in self.told.split("\0")
-            if re.search(about, message)
-        )
+
+def tells(told: Iterable[str], reference: str, channel: str) -> bool:
+    """Say whether on-call staff were told of a channel's part of an alert."""
+    return any(
+        f"] {reference} " in message
+        and re.search(rf"^{re.escape(channel)}[: ]", message, re.MULTILINE)
+        for message in told
+    )
 
 
 def reference_of(post: Mapping[str, Any]) -> str:
@@ -60,8 +61,12 @@ def reference_of(post: Mapping[str, Any]) -> str:
 async def received(sandbox: Sandbox) -> Received:
     """Ask the stand-ins what they have."""
     order = [(post["network"], reference_of(post)) for post in await posts(sandbox)]
-    told = "\0".join(post["text"] for post in await posts(sandbox, "on-call"))
-    return Received(order, told)
+    return Received(order, await told(sandbox))
+
+
+async def told(sandbox: Sandbox) -> list[str]:
+    """Return the messages that reached on-call staff."""
+    return [post["text"] for post in await posts(sandbox, "on-call")]
 
 
 async def at_rest(sandbox: Sandbox, daemon: Daemon, alert: str, seconds: float = 40.0) -> Any:
@@ -72,18 +77,20 @@ async def at_rest(sandbox: Sandbox, daemon: Daemon, alert: str, seconds: float =
     end = asyncio.get_running_loop().time() + seconds
     while True:
         found = await daemon.look(alert)
-        there = await received(sandbox)
-        open_rows = [one for one in found["deliveries"] if not _settled(found, one, there)]
-        if not open_rows or asyncio.get_running_loop().time() > end:
+        doubtful = any(one["state"] in TOLD for one in found["deliveries"])
+        known = await told(sandbox) if doubtful else []
+        if all(_settled(found, one, known) for one in found["deliveries"]):
+            return found
+        if asyncio.get_running_loop().time() > end:
             return found
         await asyncio.sleep(0.1)
 
 
-def _settled(alert: Mapping[str, Any], one: Mapping[str, Any], there: Received) -> bool:
+def _settled(alert: Mapping[str, Any], one: Mapping[str, Any], known: Iterable[str]) -> bool:
     if one["state"] == "unknown" and one["due"] is not None:
         return False
-    if one["state"] in {"unknown", "failed"}:
-        return there.tells(alert["reference"], one["channel"])
+    if one["state"] in TOLD:
+        return tells(known, alert["reference"], one["channel"])
     return one["state"] in SETTLED
 
 
@@ -95,7 +102,7 @@ def violations(alert: Mapping[str, Any], there: Received) -> list[str]:
         count = there.counts[network, alert["reference"]]
         if fault := _violation(one, network, count):
             found.append(f"{network} {alert['reference']}: {fault}; attempts {_tries(one)}")
-        elif not _settled(alert, one, there):
+        elif not _settled(alert, one, there.told):
             found.append(f"{network} {alert['reference']}: {one['state']}, and nobody was told")
     return found
 

@@ -39,8 +39,7 @@ def able(sandbox: Sandbox, kind: Kind) -> list[str]:
 
 async def befall(sandbox: Sandbox, network: str, kind: Kind, on: str = "create") -> None:
     """Let one request of a network meet a fault."""
-    more = {"seconds": SECONDS[kind]} if kind in SECONDS else {}
-    await fault(sandbox, network, kind.value, on=on, **more)
+    await fault(sandbox, network, kind.value, on=on, seconds=SECONDS.get(kind))
 
 
 def unexpected(alert: Mapping[str, Any], kind: Kind, befallen: list[str]) -> list[str]:
