@@ -1,0 +1,1 @@
+"""Speed and memory of the daemon, as ratios to a bare relay measured in the same run."""
