@@ -141,7 +141,7 @@ def serve(config: ConfigFile, log_level: Level = Level.INFO) -> None:
 
     from broadcaster.terminal.service import serve as work  # noqa: PLC0415
 
-    output = terminal()
+    output = terminal(as_json=True)  # words go where the log goes
     _end(work(config, output, level=log_level), output, uvloop.new_event_loop)
 
 
@@ -289,7 +289,8 @@ def sandbox(
     """Run the stand-in networks alone. Prints their addresses as one JSON line."""
     from broadcaster.terminal.service import sandbox as work  # noqa: PLC0415
 
-    _end(work(port), terminal())
+    output = terminal()
+    _end(work(port, output), output)
 
 
 @app.command()

@@ -147,36 +147,40 @@ class Client:
 
     def _lost(self, error: Exception) -> Lost:
         """Say what happened, and what to do; never with the key or a body in it."""
-        match error:
-            case aiohttp.ClientConnectorDNSError():
-                return Lost(
-                    f"There is no host by the name in {self.where}. Check --server.",
-                    sent=False,
-                    hopeless=True,
-                )
-            case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
-                return Lost(
-                    f"No trusted TLS connection to {self.where}. "
-                    "Check the address, its certificate and this machine's clock.",
-                    sent=False,
-                    hopeless=True,
-                )
-            case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
-                return Lost(
-                    f"Nothing answers at {self.where}. Is the daemon running there? "
-                    "Start it with: broadcaster serve --config FILE",
-                    sent=False,
-                )
-            case TimeoutError():
-                return Lost(f"{self.where} took the request but did not answer in time.", sent=True)
-            case aiohttp.InvalidURL():
-                return Lost(
-                    f"{self.where} is no address; write it like https://warnung.example.org.",
-                    sent=False,
-                    hopeless=True,
-                )
-            case _:
-                return Lost(f"The connection to {self.where} broke before the answer.", sent=True)
+        for kinds, sentence, sent, hopeless in _LOSSES:
+            if isinstance(error, kinds):
+                return Lost(sentence.format(where=self.where), sent=sent, hopeless=hopeless)
+        return Lost(f"The connection to {self.where} broke before the answer.", sent=True)
+
+
+# What may happen instead of an answer: errors, sentence, may it have arrived, is a repeat hopeless.
+_LOSSES: tuple[tuple[tuple[type[Exception], ...], str, bool, bool], ...] = (
+    (
+        (aiohttp.ClientConnectorDNSError,),
+        "There is no host by the name in {where}. Check --server.",
+        False,
+        True,
+    ),
+    (
+        (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError),
+        "No trusted TLS connection to {where}. Check address, certificate and this machine's clock.",
+        False,
+        True,
+    ),
+    (
+        (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError),
+        "Nothing answers at {where}. Is the daemon running? broadcaster serve --config FILE runs it.",
+        False,
+        False,
+    ),
+    ((TimeoutError,), "{where} took the request but did not answer in time.", True, False),
+    (
+        (aiohttp.InvalidURL,),
+        "{where} is no address; write it like https://warnung.example.org.",
+        False,
+        True,
+    ),
+)
 
 
 def listed(answer: Any, name: str) -> list[Json]:

@@ -40,33 +40,36 @@ async def first_page(path: Path, output: Output) -> None:
             while not daemon_runs(config.store.directory / SOCKET_NAME):  # noqa: ASYNC110 - no event
                 await asyncio.sleep(LOOK_SECONDS)
             async with connect(Target(config=path)) as client:
-                for line in await _first_lines(client, path, config):
-                    output.warn(line)
+                await _show_first_page(client, path, config, output)
     except (TimeoutError, Lost, Problem, ConfigError):
         return  # the daemon's own log says why it is not ready
 
 
-async def _first_lines(client: Client, path: Path, config: Config) -> list[str]:
+async def _show_first_page(client: Client, path: Path, config: Config, output: Output) -> None:
     keys = listed(await client.get("/control/keys"), "keys")
     channels = ", ".join(f"{one.name} ({one.type})" for one in config.channels.values())
-    missing = []
-    if not any(not key.get("revoked") for key in keys):
-        missing.append(
+    output.say(f"Listening on http://{config.server.listen}, known as {config.server.public_url}")
+    output.say(f"Channels: {channels or 'none'}")
+    for sentence in _missing(config, path, has_key=not all(key.get("revoked") for key in keys)):
+        output.warn(f"  ! {sentence}")
+    output.say(f"Look at it with: broadcaster status --config {path}   End it with Ctrl-C.")
+
+
+def _missing(config: Config, path: Path, *, has_key: bool) -> list[str]:
+    """Return what is still to do before alerts can go out and people can be told."""
+    found = []
+    if not has_key:
+        found.append(
             "No key yet, so nobody can send an alert. Make one with:\n"
-            f"      broadcaster keys create NAME --role trigger --sender SENDER --config {path}"
+            f"    broadcaster keys create NAME --role trigger --sender SENDER --config {path}"
         )
     if not config.on_call.targets:
-        missing.append(
+        found.append(
             "No on-call target: nobody is told when a delivery fails. Name one in [on_call]."
         )
     if not config.channels:
-        missing.append("No channel: nothing can go out. Name one in [channels.NAME].")
-    return [
-        f"Listening on http://{config.server.listen}, known as {config.server.public_url}",
-        f"Channels: {channels or 'none'}",
-        *(f"  ! {one}" for one in missing),
-        f"Look at it with: broadcaster status --config {path}   End it with Ctrl-C.",
-    ]
+        found.append("No channel: nothing can go out. Name one in [channels.NAME].")
+    return found
 
 
 async def check(path: Path, output: Output) -> int:
@@ -103,7 +106,7 @@ def _report_rows(report: list[dict[str, Any]]) -> Rows:
 _LAST = frozenset({"what was found, and what to do"})
 
 
-async def sandbox(port: int) -> int:
+async def sandbox(port: int, output: Output) -> int:
     """Run the stand-in networks until told to end; their addresses are one JSON line."""
     from broadcaster.sandbox import Sandbox  # noqa: PLC0415 - only here and in the demo
 
@@ -116,6 +119,8 @@ async def sandbox(port: int) -> int:
     try:
         sys.stdout.write(networks.ready_line() + "\n")
         sys.stdout.flush()
+        if output.err.is_terminal:
+            output.warn(f"Timelines: {networks.url}/   End it with Ctrl-C.")
         await ended.wait()
     finally:
         await networks.close()

@@ -114,6 +114,16 @@ async def test_what_a_repeat_cannot_mend_is_told_apart(client: Client) -> None:
     assert "certificate" in str(lost)
 
 
+@pytest.mark.parametrize("address", ["http://no-such-host.invalid", "http://[::", "http://a b"])
+async def test_an_address_that_leads_nowhere_is_told_at_once(address: str) -> None:
+    """A mistyped server is no daemon that might come back."""
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(Lost) as caught:
+            await Client(session, address, address).get("/v1/alerts")
+    assert caught.value.hopeless
+    assert address in str(caught.value)
+
+
 async def test_events_come_with_their_ids(daemon: Daemon, client: Client) -> None:
     """The stream's format is read: comments, several data lines, ids that stay."""
     stream = ": hello\n\nid: 7\nevent: state\ndata: {\ndata: }\n\ndata: next\n\nevent: empty\n\n"

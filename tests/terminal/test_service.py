@@ -31,7 +31,7 @@ async def config(tmp_path: Path) -> AsyncIterator[Path]:
 
 async def test_the_first_page_says_where_and_what_is_missing(config: Path) -> None:
     """Whoever starts a daemon reads where it listens, and how to make the first key."""
-    screen = Screen(terminal=True)
+    screen = Screen(json=True, terminal=True)
     async with daemon(config):
         await service.first_page(config, screen.output)
     assert "Listening on http://127.0.0.1:" in screen.err
