@@ -163,13 +163,13 @@ _LOSSES: tuple[tuple[tuple[type[Exception], ...], str, bool, bool], ...] = (
     ),
     (
         (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError),
-        "No trusted TLS connection to {where}. Check address, certificate and this machine's clock.",
+        "No trusted TLS connection to {where}. Check its certificate and this machine's clock.",
         False,
         True,
     ),
     (
         (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError),
-        "Nothing answers at {where}. Is the daemon running? broadcaster serve --config FILE runs it.",
+        "Nothing answers at {where}. Is the daemon running? Start it: broadcaster serve --config F",
         False,
         False,
     ),
