@@ -8,10 +8,9 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from twitter_text import extract_urls
-
 from broadcaster.alert import Alert, Info, MsgType
 from broadcaster.channels import Escape
+from broadcaster.measure import has_link
 from broadcaster.texts import one_line
 from broadcaster.wording import harmless, sentences
 
@@ -135,14 +134,9 @@ def _period(facts: Facts, info: Info, *, all_clear: bool) -> dict[str, datetime 
 
 def _said(facts: Facts, info: Info) -> tuple[list[str], list[str]]:
     """Return the sentences of description and instruction; an all-clear never instructs."""
-    description = sentences(info.description or "")
+    description = list(sentences(info.description or ""))
     if _kind(facts.alert) != _ALL_CLEAR:
-        return description, sentences(info.instruction or "")
+        return description, list(sentences(info.instruction or ""))
     ended = facts.ended.info if facts.ended else []
     old = {one.strip() for block in ended for one in sentences(block.description or "")}
     return [one for one in description if one.strip() not in old], []
-
-
-def has_link(text: str) -> bool:
-    """Say whether X would make a link of something in it; a bare domain is enough."""
-    return "." in text and bool(extract_urls(text))

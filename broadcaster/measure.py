@@ -71,15 +71,37 @@ _X_LIGHT = re.compile("[\n -~\u00a0-\u00a8\u00aa-\u00ad\u00af-\u02ff\u2010-\u201
 _X_MAYBE_LINK = re.compile(r"\S\.\S")
 
 
+# The library's patterns take minutes for thousands of characters or for "a.a.a.a." without end.
+_X_CHARACTERS_MAX, _X_DOTS_MAX = 1000, 40
+_X_TANGLE = re.compile(r"(?<![^\s.])(?:[^\s.]+\.){13}")
+
+
 def weighted(text: str, options: Mapping[str, Any] = X_VERSION_3) -> int:
     """Count as X does: twitter-text, by default with its configuration 3.
 
     Light characters 1, others 2, an emoji 2 however it is composed, a link (a bare domain too) 23.
+    What no post looks like is not measured but estimated, never too low.
     """
+    if options is X_VERSION_3 and _is_tangled(text):
+        return 2 * len(text) + LINK_LENGTH * text.count(".")
     if options is X_VERSION_3 and _X_LIGHT.fullmatch(text):
         links = extract_urls(text) if _X_MAYBE_LINK.search(text) else []
         return len(text) + sum(LINK_LENGTH - len(link) for link in links)
     return int(parse_tweet(text, options).weightedLength)
+
+
+def has_link(text: str) -> bool:
+    """Say whether X would make a link of something in it; a bare domain is enough."""
+    if not _X_MAYBE_LINK.search(text):
+        return False
+    return _is_tangled(text) or bool(extract_urls(text))
+
+
+def _is_tangled(text: str) -> bool:
+    if _X_TANGLE.search(text):
+        return True
+    plain = text.count(".") <= _X_DOTS_MAX and _X_LIGHT.fullmatch(text)
+    return len(text) > _X_CHARACTERS_MAX and not plain
 
 
 # GSM 03.38: the default alphabet, and the table behind the escape, whose characters take two.

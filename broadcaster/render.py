@@ -16,8 +16,8 @@ from typing import Any
 from broadcaster.alert import Info
 from broadcaster.channels import Channel, Escape, Limits, Measure
 from broadcaster.delivery import Message
-from broadcaster.facts import Facts, Words, by_language, has_link, primary, words_of
-from broadcaster.measure import fits, length
+from broadcaster.facts import Facts, Words, by_language, primary, words_of
+from broadcaster.measure import fits, has_link, length
 from broadcaster.texts import TextError, Texts, templates_path
 from broadcaster.wording import gsm_spelling
 

@@ -7,27 +7,32 @@ Nothing here cuts anything; it says where a text may be cut, and how a network m
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from broadcaster.channels import Escape
 
 _CLOSING = '"“”’»«)\\]'
 _BREAK = re.compile(
-    rf"(?P<mark>[.!?…؟۔।]+)[{_CLOSING}]*\s+|(?P<wide>[。！？]+)[」』）]*\s*|(?P<line>[^\S\n]*\n\s*)"
+    rf"(?<![.!?…؟۔।])(?P<mark>[.!?…؟۔।]+)[{_CLOSING}]*\s+|(?P<wide>[。！？]+)[」』）]*\s*|(?P<line>\n\s*)"
 )
 _ABBREVIATIONS = frozenset(
     re.findall(
         r"\w+",
-        "abs abt approx art aug bhf bspw bzgl bzw ca dec dept dez dr einschl etc evtl feb fr ggf"
-        " hbf hr inkl insb jan jul jun max min mio mr mrs ms mär nov nr no nrn oct okt pl prof sep"
-        " sept sog st std str tel u usw vgl vs zzgl zzt",
+        "abs abt approx art aug bhf bspw bzgl bzw ca dec dept dez dr einschl etc evtl feb fr"
+        " ggf hbf hr inkl insb jan jul jun max min mio mr mrs ms mär nov nr no nrn oct okt pl"
+        " prof red sep sept sog st std str tel u usw vgl vs zzgl zzt",
     )
 )
 _ORDINAL = re.compile(r"(?:\d{1,2}\.[/–-]?)+")  # 5. Mai, 22./23. November
 _INITIAL = re.compile(r"(?:[^\W\d_]\.)+")  # z. B., z.B., e. V.
-_BULLET = re.compile(r"(?:[-–•*·▪]|\d{1,2}[.)])\s")
+_ITEM = r"[ \t]*(?:[-–•*·▪]|\d{1,2}[.)])\s"
+_BULLET = re.compile(_ITEM)
+_LIST = re.compile(rf":\s*\n{_ITEM}")
+_ITEMS = re.compile(rf"\A(?:{_ITEM}.*\n\s*)*")
 
 
-def sentences(text: str) -> list[str]:
+@lru_cache(maxsize=64)  # every channel of an alert asks for the same few texts
+def sentences(text: str) -> tuple[str, ...]:
     """Split into sentences that joined give `text` again; each keeps the blanks behind it.
 
     When in doubt it does not split: a longer unit is dropped whole, a wrong cut would mislead.
@@ -39,7 +44,7 @@ def sentences(text: str) -> list[str]:
         if text[start : found.end()].strip() and _ends(text, start, found):
             pieces.append(text[start : found.end()])
             start = found.end()
-    return [*pieces, text[start:]] if text[start:] else pieces
+    return (*pieces, text[start:]) if text[start:] else tuple(pieces)
 
 
 def _ends(text: str, start: int, found: re.Match[str]) -> bool:
@@ -56,10 +61,18 @@ def _ends(text: str, start: int, found: re.Match[str]) -> bool:
 
 
 def _line_ends(before: str, line: str, following: str) -> bool:
-    """Say whether a line break without a mark before it ends a paragraph or a list item."""
-    if before.endswith(":"):
-        return False  # what it announces belongs to it
-    return line.count("\n") > 1 or _BULLET.match(following) is not None
+    """Say whether a line break without a mark before it ends a paragraph or a list item.
+
+    Items are apart only in a proper list: "You may not use - parks - woods" is one sentence, and
+    so is a list behind which a sentence goes on; cut at an item they would say the opposite.
+    """
+    rest = _ITEMS.sub("", following, count=1)
+    if before.rstrip().endswith(":") or rest[:1].islower():
+        return False  # what is announced belongs to it, and what goes on has not ended
+    if line.count("\n") > 1:
+        return True
+    in_list = _BULLET.match(before) or _LIST.search(before)
+    return bool(in_list and _BULLET.match(following))
 
 
 def _abbreviated(before: str) -> bool:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from broadcaster.alert import Alert
 from broadcaster.channels import Escape
-from broadcaster.facts import Facts, Words, by_language, has_link, primary, words_of
+from broadcaster.facts import Facts, Words, by_language, primary, words_of
 
 SENT = datetime(2026, 11, 22, 17, 5, tzinfo=UTC)
 
@@ -142,9 +142,3 @@ def test_blocks_are_taken_by_primary_language() -> None:
     assert by_language(both, None)["de"] is blocks[0]
     assert list(by_language(both, ("tr", "fr", "de-CH"))) == ["tr", "de"]
     assert primary("DE-LS") == "de"
-
-
-def test_a_link_is_what_x_makes_one_of() -> None:
-    """A bare domain becomes a link on X, an abbreviation does not."""
-    assert has_link("Mehr auf dortmund.de heute")
-    assert not has_link("z.B. um 6.30 Uhr. Danach")

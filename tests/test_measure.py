@@ -15,7 +15,16 @@ from twitter_text import parse_tweet
 from twitter_text.config import config as x_configurations
 
 from broadcaster.channels import Limits, Measure
-from broadcaster.measure import fits, graphemes, is_gsm, length, mastodon, segments, weighted
+from broadcaster.measure import (
+    fits,
+    graphemes,
+    has_link,
+    is_gsm,
+    length,
+    mastodon,
+    segments,
+    weighted,
+)
 from tests.conftest import SHARED
 
 _CASES = SHARED / "contracts" / "twitter-text" / "validate.yml"
@@ -206,3 +215,19 @@ def test_a_limit_on_bytes_counts_beside_the_other() -> None:
     """Bluesky also limits the bytes in UTF-8."""
     assert fits("ää", Limits(Measure.GRAPHEMES, 300, bytes_maximum=4))
     assert not fits("ää", Limits(Measure.GRAPHEMES, 300, bytes_maximum=3))
+
+
+def test_a_link_is_what_x_makes_one_of() -> None:
+    """A bare domain becomes a link on X, an abbreviation does not."""
+    assert has_link("Mehr auf dortmund.de heute")
+    assert not has_link("z.B. um 6.30 Uhr. Danach")
+
+
+@pytest.mark.parametrize("text", ["a." * 2000, "www." * 1000, "ä.ö." * 1000, "\u200d🔥" * 2000])
+@pytest.mark.limit(2)
+def test_no_text_takes_long_to_count(text: str) -> None:
+    """Whoever writes an alert could else stop the whole program with one; estimated is enough."""
+    for measure in Measure:
+        assert length(text, Limits(measure, 1)) > 1
+    assert weighted(text) >= len(text)
+    assert has_link(text) is ("." in text)
