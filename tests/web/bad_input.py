@@ -386,6 +386,16 @@ def faulty(name: str, body: Any, fault: str) -> Refused:
 
 def shape() -> Iterator[Case]:
     """Fields that are missing, unknown, or of the wrong type, form or length."""
+    yield from names()
+    yield from values()
+    yield from texts()
+    yield from lists()
+    yield from forms()
+    yield from geometry()
+
+
+def names() -> Iterator[Case]:
+    """Fields that must be there, and fields that must not."""
     for name in ("status", "msgType", "sender", "info"):
         body = {key: value for key, value in alert().items() if key != name}
         yield faulty(f"no {name}", body, "missing")
@@ -396,21 +406,30 @@ def shape() -> Iterator[Case]:
     for name in ("sender_name", "Headline", "areaDesc", "mimeType", "resource", "x" * 5_000):
         body = alert(info=[info(**{name: "x"})])
         yield faulty(f"unknown info field {name[:20]!r}", body, "unknown-field")
-    for name in ("status", "msgType", "scope"):
-        for value in ("actual", "Nonsense", "", 1, None, True, ["Actual"], {"a": 1}):
-            if not (name == "scope" and value is None):
-                yield faulty(f"{name} {value!r}", alert(**{name: value}), "value")
+
+
+def values() -> Iterator[Case]:
+    """Values that CAP does not know."""
+    for value in ("actual", "Nonsense", "", 1, None, True, ["Actual"], {"a": 1}):
+        for name in ("status", "msgType"):
+            yield faulty(f"{name} {value!r}", alert(**{name: value}), "value")
+    for scope in ("public", "", 1, ["Public"]):
+        yield faulty(f"scope {scope!r}", alert(scope=scope), "value")
     for name in ("urgency", "severity", "certainty"):
-        for value in ("severe", "", 1, ["Severe"]):
-            yield faulty(f"{name} {value!r}", alert(info=[info(**{name: value})]), "value")
+        for level in ("severe", "", 1, ["Severe"]):
+            yield faulty(f"{name} {level!r}", alert(info=[info(**{name: level})]), "value")
     yield faulty("certainty Very Likely", alert(info=[info(certainty="Very Likely")]), "value")
     yield faulty("category Fun", alert(info=[info(category=["Fun"])]), "value")
     yield faulty("responseType Dance", alert(info=[info(responseType=["Dance"])]), "value")
+
+
+def texts() -> Iterator[Case]:
+    """Texts that are none, say nothing, or too much."""
     for name in ("event", "headline", "description", "instruction", "senderName", "contact"):
         for value in (1, True, ["x"], {"x": 1}):
             yield faulty(f"{name} {value!r}", alert(info=[info(**{name: value})]), "type")
-        for value in ("", "   ", "\n\t", "\u200b"):
-            yield faulty(f"{name} {value!r}", alert(info=[info(**{name: value})]), "blank")
+        for blank in ("", "   ", "\n\t", "\u200b"):
+            yield faulty(f"{name} {blank!r}", alert(info=[info(**{name: blank})]), "blank")
     for name, length in (
         ("event", 101),
         ("headline", 161),
@@ -424,6 +443,10 @@ def shape() -> Iterator[Case]:
         yield faulty(f"{name} of {length} characters", body, "too-long")
     yield faulty("areaDesc of 201", alert(info=[info(area=[{"areaDesc": "a" * 201}])]), "too-long")
     yield faulty("event of 60,000", alert(info=[info(event="a" * 60_000)]), "too-long")
+
+
+def lists() -> Iterator[Case]:
+    """Lists that are none, empty or endless."""
     yield faulty("no category", alert(info=[info(category=[])]), "too-short")
     yield faulty("category as text", alert(info=[info(category="Fire")]), "type")
     yield faulty("info as object", alert(info=info()), "type")
@@ -433,9 +456,22 @@ def shape() -> Iterator[Case]:
     yield faulty("area of texts", alert(info=[info(area=["Hörde"])]), "type")
     yield faulty("area without areaDesc", alert(info=[info(area=[{}])]), "missing")
     yield faulty("blank areaDesc", alert(info=[info(area=[{"areaDesc": " "}])]), "blank")
-    for sender in ("", "a b", "a,b", "a<b", "a&b", "a\nb", "a" * 201, 1, None):
-        faults = {"": "too-short", "a" * 201: "too-long", 1: "type", None: "type"}
-        yield faulty(f"sender {sender!r:.30}", alert(sender=sender), faults.get(sender, "form"))
+
+
+def forms() -> Iterator[Case]:
+    """Texts of a fixed form that do not have it."""
+    for sender, fault in (
+        ("", "too-short"),
+        ("a b", "form"),
+        ("a,b", "form"),
+        ("a<b", "form"),
+        ("a&b", "form"),
+        ("a\nb", "form"),
+        ("a" * 201, "too-long"),
+        (1, "type"),
+        (None, "type"),
+    ):
+        yield faulty(f"sender {sender!r:.30}", alert(sender=sender), fault)
     for identifier in ("", "a b", "a,b", "a<b"):
         fault = "form" if identifier else "too-short"
         yield faulty(f"identifier {identifier!r}", alert(identifier=identifier), fault)
@@ -456,7 +492,6 @@ def shape() -> Iterator[Case]:
         "http://" + "a" * 501,
     ):
         yield faulty(f"web {web[:30]!r}", alert(info=[info(web=web)]), "form")
-    yield from geometry()
 
 
 def geometry() -> Iterator[Case]:
@@ -637,18 +672,18 @@ def harmless() -> Iterator[Case]:
         ("a backslash", "C:\\Rauch\\n"),
         ("Markdown", "**Rauch** _zieht_ `ab`"),
         ("a tilde and slashes", "~1/2 Stunde // a/b"),
-        ("Turkish", "Pencereleri kapatın, İtfaiye"),
+        ("Turkish", "Pencereleri kapatın, İtfaiye"),  # noqa: RUF001
         ("Arabic", "أغلقوا النوافذ"),
         ("Hebrew", "סגרו את החלונות"),
         ("Chinese", "请关闭门窗"),
         ("Polish", "Zamknijcie okna i drzwi, zażółć"),
         ("a soft hyphen's word", "Lüftungsanlage"),
-        ("a long dash and an ellipsis", "Rauch – weiter …"),
+        ("a long dash and an ellipsis", "Rauch – weiter …"),  # noqa: RUF001
         ("Roman quotes", "„Fenster zu“ »sofort«"),
         ("math", "5 ≤ x ≥ 3 ± 1"),
         ("a degree", "Über 60 °C"),
         ("a currency", "5 € Schaden"),
-        ("a zero-width joiner in Farsi", "می\u200cخواهم"),
+        ("a zero-width non-joiner in Farsi", "می\u200cخواهم"),  # noqa: RUF001
         ("an accented word", "Étagère"),
     ):
         yield Harmless(name, alert(info=[info(headline=text)]), text)

@@ -229,7 +229,7 @@ async def opened(
         make_metrics(store, clock, readiness=lambda: reasons, stuck_threads=dict),
         take_down,
         lambda: woken.append(True),
-        Pace(heartbeat_seconds=0.2, write_seconds=0.5, rest_seconds=0.01),
+        Pace(heartbeat_seconds=0.2, write_seconds=0.5, rest_seconds=0.01, streams_max=5),
     )
     short = patience or Patience(idle_seconds=1.0, lingering_seconds=0.3, drain_seconds=0.5)
     path = directory / "door.sock"
