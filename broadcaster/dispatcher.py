@@ -37,7 +37,8 @@ from broadcaster.store import End, NewNotice, Store, StoreUnavailable, ToRead
 
 log = structlog.get_logger(__name__)
 
-IDLE_SECONDS_MAX = 5.0  # how long a lane rests without being woken: also the sweep for expiry
+IDLE_SECONDS_MAX = 5.0  # how long a lane rests without being woken
+SWEEP_SECONDS = 5.0
 HELD_SECONDS = 0.25  # how soon a lane looks again at rows that wait for an older version
 GRACE_SECONDS = 1.0  # a channel's own limit comes first; this one is for threads that overrun it
 
@@ -64,6 +65,7 @@ class Lane:
     failures: int = 0
     switched_off: str | None = None
     next_due: datetime | None = None  # the earliest queued or unknown row, as last seen
+    look_anyway: bool = False  # ask the store itself, whatever the counts in memory say
 
     @property
     def name(self) -> str:
@@ -109,9 +111,7 @@ class Dispatcher:
 
     async def start(self) -> None:
         """Resolve what a crash left behind, then take up the queue."""
-        interrupted = await self._store.recover()
-        if interrupted:
-            log.warning("interrupted_deliveries", count=interrupted)
+        await self._recover()
         await self._store.abandon(list(self.lanes))
         for row in await self._store.channels():
             if lane := self.lanes.get(row.name):
@@ -120,8 +120,28 @@ class Dispatcher:
                 lane.switched_off = row.switched_off
         self._spawn(self._claim_loop())
         self._spawn(self._sweep())
+        self._spawn(self._mind_database())
         for lane in self.lanes.values():
             self._spawn(self._watch(lane))
+
+    async def _recover(self) -> None:
+        """What is `sending` in the store, but not under way here, may have landed."""
+        running = {delivery for lane in self.lanes.values() for delivery in lane.running}
+        spared = timedelta(seconds=self._timing.unknown_told_seconds)
+        if interrupted := await self._store.recover(running, spared):
+            log.warning("interrupted_deliveries", count=interrupted)
+
+    async def _mind_database(self) -> None:
+        """A database that was lost may have committed claims and alerts that nobody heard of."""
+        while not self._stopping:
+            await self._store.reconnected.wait()
+            self._store.reconnected.clear()
+            try:
+                await self._store.recount()
+                await self._recover()
+            except StoreUnavailable as error:  # lost again; the next connection rings anew
+                log.warning("recount_refused", error=str(error))
+            self.wake()
 
     def wake(self, channels: Mapping[str, Any] | set[str] | None = None) -> None:
         """Look at these channels' rows now; None: at all of them."""
@@ -167,10 +187,14 @@ class Dispatcher:
             free = {
                 name: slots
                 for name in wanted
-                if self._store.tally[name, State.QUEUED] and (slots := self.lanes[name].free(now))
+                if self._has_rows(self.lanes[name], State.QUEUED)
+                and (slots := self.lanes[name].free(now))
             }
             if free:
                 await self._claim(free)
+
+    def _has_rows(self, lane: Lane, state: State) -> bool:
+        return lane.look_anyway or self._store.tally[lane.name, state] > 0
 
     async def _claim(self, free: Mapping[str, int]) -> None:
         hold = timedelta(seconds=self._timing.order_hold_seconds)
@@ -184,6 +208,7 @@ class Dispatcher:
         for delivery in claims.deliveries:
             self._begin(delivery)
         for name, due in claims.next_due.items():
+            self.lanes[name].look_anyway = False
             self._expect(self.lanes[name], due)
 
     def _expect(self, lane: Lane, due: datetime | None) -> None:
@@ -330,10 +355,9 @@ class Dispatcher:
     async def _watch(self, lane: Lane) -> None:
         while not self._stopping:
             lane.wake.clear()
-            unknown = self._store.tally[lane.name, State.UNKNOWN]
-            if unknown:
+            if self._has_rows(lane, State.UNKNOWN):
                 await self._resolve_due(lane)
-            elif not self._store.tally[lane.name, State.QUEUED]:
+            elif not self._has_rows(lane, State.QUEUED):
                 lane.next_due = None
             self._wanted.add(lane.name)
             self._claims_wanted.set()
@@ -477,13 +501,16 @@ class Dispatcher:
             self.wake({name})
 
     async def _sweep(self) -> None:
-        """Expire what was never sent, also on channels that are paused or have no free slot."""
+        """Expire what was never sent, also on paused channels; and look at every lane anyway."""
         while not self._stopping:
             try:
                 await self._store.expire()
             except StoreUnavailable as error:
                 log.warning("sweep_refused", error=str(error))
-            await self._clock.sleep(IDLE_SECONDS_MAX)
+            for lane in self.lanes.values():
+                lane.look_anyway = True
+            self.wake()
+            await self._clock.sleep(SWEEP_SECONDS)
 
 
 async def _outcome_of(work: Awaitable[Receipt | None]) -> Any:

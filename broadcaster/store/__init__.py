@@ -11,7 +11,7 @@ import contextlib
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -96,6 +96,7 @@ class Store:
         self._numbers: dict[str, int] = {}
         self.tally: Counter[tuple[str, str]] = Counter()
         self.accepted_count = 0
+        self.reconnected = asyncio.Event()  # the database was lost and is back
         self._engine: Engine
 
     @classmethod
@@ -110,12 +111,16 @@ class Store:
         database = await asyncio.to_thread(store._connect)
         loop = asyncio.get_running_loop()
         store._engine = Engine(
-            store._connect, loop, store._committed, store._ballast.release, database
+            store._connect,
+            loop,
+            store._committed,
+            store._ballast.release,
+            store.reconnected.set,
+            database,
         )
         store._engine.start()
         await asyncio.to_thread(store._ballast.reserve)
-        store.tally.update(await store._engine.read(reading.tally))
-        store.accepted_count = await store._engine.read(reading.accepted_count)
+        await store.recount()
         return store
 
     def _connect(self) -> Database:
@@ -293,10 +298,15 @@ class Store:
             lambda db: resolving.resolved_failed(db, delivery.id, reason, now)
         )
 
-    async def recover(self) -> int:
-        """After a crash: what was `sending` becomes `unknown`. Return how many rows."""
+    async def recover(self, running: Collection[str], spared: timedelta) -> int:
+        """What was `sending`, and is not under way here, becomes `unknown`; return how many."""
         now = self._clock.now()
-        return await self._engine.write(lambda db: outbox.recover(db, now))
+        return await self._engine.write(lambda db: outbox.recover(db, running, spared, now))
+
+    async def recount(self) -> None:
+        """Count anew what is kept in memory; a lost database may have committed unheard."""
+        self.tally = Counter(await self._engine.read(reading.tally))
+        self.accepted_count = await self._engine.read(reading.accepted_count)
 
     async def expire(self) -> int:
         """End what was not sent before its alert expired."""

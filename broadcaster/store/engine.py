@@ -131,13 +131,15 @@ class Engine:
 
     `connect` makes a connection (again, after PostgreSQL went away). `on_commit` is called in the
     loop after each commit with the moves it made. `make_room` gives the ballast back when the disk
-    is full and says whether that freed anything.
+    is full and says whether that freed anything. `on_reconnect` is called in the loop when a lost
+    database is back: what was committed unheard must be looked up.
     """
 
     connect: Callable[[], Database]
     loop: asyncio.AbstractEventLoop
     on_commit: Callable[[list[Moved]], None]
     make_room: Callable[[], bool]
+    on_reconnect: Callable[[], None]
     database: Database | None = None
     full: bool = False
     broken: str | None = None
@@ -299,6 +301,7 @@ class Engine:
                 self.database = self.connect()
             except _DRIVER_ERRORS as error:
                 raise StoreUnavailable(f"cannot connect: {type(error).__name__}") from error
+            self._call(self.on_reconnect)
         return self.database
 
     def _fail(self, batch: list[_Operation], error: Exception) -> None:

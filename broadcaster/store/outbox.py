@@ -6,7 +6,7 @@ the same transaction that writes the intent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -88,6 +88,14 @@ _DOUBT = (
     )
 )
 _SENDING = select(delivery).where(delivery.c.state == State.SENDING.value)
+_OPEN_ATTEMPTS = (
+    select(attempt.c.delivery, attempt.c.number)
+    .outerjoin(
+        attempt_end,
+        (attempt_end.c.delivery == attempt.c.delivery) & (attempt_end.c.number == attempt.c.number),
+    )
+    .where(attempt_end.c.delivery.is_(None))
+)
 _LAST_OPEN_ATTEMPT = (
     select(attempt.c.number)
     .where(
@@ -358,16 +366,20 @@ def overran(db: Database, delivery_id: str, end: End, now: datetime) -> None:
         doubt(db, row, end, now)
 
 
-def recover(db: Database, now: datetime) -> int:
-    """After a crash: what was `sending` may have landed. Return how many rows that were."""
-    rows = db.rows(_SENDING)
+def recover(db: Database, running: Collection[str], spared: timedelta, now: datetime) -> int:
+    """After a crash or a lost database: what was `sending` may have landed.
+
+    `running` are deliveries whose attempt is still under way here. Returns how many rows became
+    `unknown`; people are told of those that are not resolved within `spared`.
+    """
+    lost = [row for row in db.rows(_OPEN_ATTEMPTS) if row["delivery"] not in running]
+    why = "the process ended, or lost its database, meanwhile"
+    ended = {"finished": to_us(now), "outcome": Outcome.INTERRUPTED.value, "error": why}
+    db.insert(attempt_end, (row | ended for row in lost))
+    rows = [row for row in db.rows(_SENDING) if row["id"] not in running]
+    end = End(Outcome.INTERRUPTED, why, due=now, tell_after=spared)
     for row in rows:
-        for open_attempt in db.rows(_LAST_OPEN_ATTEMPT, of=row["id"]):
-            ended = {"delivery": row["id"], "number": open_attempt["number"]}
-            ended |= {"finished": to_us(now), "outcome": Outcome.INTERRUPTED.value}
-            db.insert(attempt_end, [ended | {"error": "the process ended meanwhile"}])
-        end = End(Outcome.INTERRUPTED, "the process ended while this was being sent", due=now)
-        doubt(db, row, replace(end, tell_after=timedelta(seconds=30)), now)
+        doubt(db, row, end, now)
     return len(rows)
 
 
