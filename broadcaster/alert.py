@@ -126,10 +126,16 @@ class Certainty(StrEnum):
 # bidirectional overrides and isolates, surrogates, noncharacters).
 _REFUSED = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
-    "\ufdd0-\ufdef\ufffe\uffff\U0001fffe\U0001ffff\U000e0001]"
+    "\ufdd0-\ufdef\U000e0001"
+    + "".join(
+        f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000)
+    )
+    + "]"
 )
 _LINE_BREAKS = re.compile("\r\n|[\r\x85\u2028\u2029]")
 _INVISIBLE = re.compile("[\u200b\u2060\ufeff\u00ad]")
+_MARKS = frozenset({"Mn", "Me"})  # by category: the combining class of some is 0
+_FORMAT = "Cf"
 _COMBINING_RUN_MAX = 4
 
 
@@ -146,7 +152,8 @@ def clean(text: str) -> str:
             "contains the character {code} at position {position}, which is not allowed in a text",
             {"code": code, "position": found.start()},
         )
-    text = _INVISIBLE.sub("", _LINE_BREAKS.sub("\n", unicodedata.normalize("NFC", text)))
+    # NFC last: a filler between a letter and its accent had kept the two apart.
+    text = unicodedata.normalize("NFC", _INVISIBLE.sub("", _LINE_BREAKS.sub("\n", text)))
     if _longest_combining_run(text) > _COMBINING_RUN_MAX:
         raise PydanticCustomError(
             "text_combining",
@@ -159,7 +166,11 @@ def clean(text: str) -> str:
 def _longest_combining_run(text: str) -> int:
     longest = run = 0
     for character in text:
-        run = run + 1 if unicodedata.combining(character) else 0
+        kind = unicodedata.category(character)
+        if kind in _MARKS:
+            run += 1
+        elif kind != _FORMAT:  # a joiner between marks ends no stack
+            run = 0
         longest = max(longest, run)
     return longest
 
@@ -216,6 +227,7 @@ Token = Annotated[
     str,
     StringConstraints(min_length=1, max_length=200, pattern=r"^[^\s,<&]+$"),
     AfterValidator(clean),
+    AfterValidator(_not_blank),
 ]
 Language = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$", max_length=35)
@@ -298,7 +310,9 @@ class Info(CapModel):
     web: (
         Annotated[
             str,
-            StringConstraints(pattern=r"^https?://[^\s<>\"@]{1,500}$"),
+            StringConstraints(
+                pattern=r"^https?://[^\s<>\"@/?#\u200b\u2060\ufeff\u00ad][^\s<>\"@]{0,499}$"
+            ),
             AfterValidator(clean),
         ]
         | None
