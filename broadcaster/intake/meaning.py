@@ -128,16 +128,15 @@ def _times(
 ) -> Iterator[Fault]:
     expires, sent = _time(info.get("expires")), _time(value.get("sent"))
     at = pointer("info", index, "expires")
-    if expires is None:
-        return
-    if expires <= now:
+    if expires and expires <= now:
         yield Fault(at, "lies in the past", "expires-past")
-    elif expires > now + AHEAD_MAX:
+    elif expires and expires > now + AHEAD_MAX:
         yield Fault(at, "lies more than 72 hours ahead", "expires-ahead")
-    elif sent and expires <= sent:
+    elif expires and sent and expires <= sent:
         yield Fault(at, "is not after sent", "expires-before-sent")
     for name in ("effective", "onset"):
-        begins = _time(info.get(name))
-        if begins and begins > expires:
-            detail = "is after expires"
-            yield Fault(pointer("info", index, name), detail, f"{name}-after-expires")
+        begins, place = _time(info.get(name)), pointer("info", index, name)
+        if begins and expires and begins > expires:
+            yield Fault(place, "is after expires", f"{name}-after-expires")
+        elif begins and begins > now + AHEAD_MAX:
+            yield Fault(place, "lies more than 72 hours ahead", f"{name}-ahead")
