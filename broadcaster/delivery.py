@@ -290,4 +290,4 @@ def backoff(
 
 def names_reference(text: str, reference: str) -> bool:
     """Say whether a post's text carries exactly this reference: no digit or letter beside it."""
-    return re.search(rf"(?<![\w-]){re.escape(reference)}(?!\d)", text) is not None
+    return re.search(rf"(?<![\w-]){re.escape(reference)}(?!\w)", text) is not None
