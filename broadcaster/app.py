@@ -210,13 +210,13 @@ def prepare(path: Path, clock: Clock | None = None) -> Parts:
 def _targets(config: Config, secrets: Secrets) -> tuple[list[Target], list[Fault]]:
     targets: list[Target] = []
     faults = []
-    for place, one in enumerate(config.on_call.targets):
+    named = zip(config.on_call.names, config.on_call.targets, strict=True)
+    for place, (name, one) in enumerate(named):
         try:
             teller = AppriseTarget(secrets.read(one.url_file), config.timing)
         except ValueError as error:
             faults.append(Fault(f"on_call.targets.{place}.url_file", str(error)))
             continue
-        name = one.name or f"on-call-{place + 1}"
         targets.append(Target(name, timedelta(seconds=one.after), teller))
     return targets, faults
 

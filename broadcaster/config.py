@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +23,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveFloat,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -50,6 +50,11 @@ class ConfigError(Exception):
         self.faults = faults
 
 
+_LONGEST = 31_536_000.0  # a year of seconds; much more, and sums of times would overflow
+Positive = Annotated[float, Field(gt=0, le=_LONGEST)]
+NotNegative = Annotated[float, Field(ge=0, le=_LONGEST)]
+
+
 class Table(BaseModel):
     """A frozen table; a key it does not know is a fault."""
 
@@ -64,6 +69,12 @@ def _timezone(name: str) -> str:
     return name
 
 
+def _listen(address: str) -> str:
+    if int(address.rpartition(":")[2]) > 65_535:
+        raise ValueError("there is no such port; the highest is 65535")
+    return address
+
+
 def _public_url(url: str) -> str:
     return url.rstrip("/")
 
@@ -71,9 +82,11 @@ def _public_url(url: str) -> str:
 class Server(Table):
     """`[server]`: where it listens and how it is reached."""
 
-    listen: Annotated[str, StringConstraints(pattern=r"^(\S+|\[[0-9a-f:]+\]):\d{1,5}$")] = (
-        "127.0.0.1:8080"
-    )
+    listen: Annotated[
+        str,
+        StringConstraints(pattern=r"^(\S+|\[[0-9a-f:]+\]):[0-9]{1,5}$"),
+        AfterValidator(_listen),
+    ] = "127.0.0.1:8080"
     public_url: Annotated[
         str, StringConstraints(pattern=r"^https?://[^\s/]+(/\S*)?$"), AfterValidator(_public_url)
     ]
@@ -82,7 +95,7 @@ class Server(Table):
     open_metrics: bool = False
     json_bytes_max: Annotated[int, Field(ge=1024, le=10_485_760)] = 65_536
     cap_bytes_max: Annotated[int, Field(ge=1024, le=10_485_760)] = 262_144
-    body_seconds: PositiveFloat = 10.0
+    body_seconds: Positive = 10.0
 
     @property
     def host(self) -> str:
@@ -98,9 +111,7 @@ class Server(Table):
 class StoreTable(Table):
     """`[store]`: the database, and the directory for socket, sessions and ballast."""
 
-    url: Annotated[
-        str, StringConstraints(pattern=r"^(sqlite:////?[^\s?]+|postgresql://\S+)$")
-    ]
+    url: Annotated[str, StringConstraints(pattern=r"^(sqlite:////?[^\s?]+|postgresql://\S+)$")]
     state_directory: Path | None = None
     ballast_bytes: Annotated[int, Field(ge=0)] = 16 * 1024 * 1024
 
@@ -123,7 +134,7 @@ class OnCallTarget(Table):
     """One on-call target: an apprise URL in a file, told `after` seconds if the matter is open."""
 
     url_file: str
-    after: Annotated[float, Field(ge=0)] = 0.0
+    after: NotNegative = 0.0
     name: str | None = None
 
 
@@ -131,6 +142,17 @@ class OnCall(Table):
     """`[on_call]`: who is told, in this order."""
 
     targets: tuple[OnCallTarget, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each target is called, in their order."""
+        return tuple(one.name or f"on-call-{place}" for place, one in enumerate(self.targets, 1))
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> OnCall:
+        if len(set(self.names)) < len(self.names):
+            raise ValueError("two targets have the same name: the second would never be told")
+        return self
 
 
 class Texts(Table):
@@ -150,30 +172,32 @@ def _by_severity(extreme: float, severe: float, other: float) -> dict[str, float
 class Timing(Table):
     """`[timing]`: every wait and limit in seconds; the defaults are the delivery contract's."""
 
-    attempt_seconds: PositiveFloat = 15.0
-    connect_seconds: PositiveFloat = 5.0
-    waits_seconds: tuple[Annotated[float, Field(ge=0)], ...] = (0, 2, 5, 10, 20, 40, 60)
-    server_key_read_seconds: PositiveFloat = 5.0
-    caller_id_read_seconds: PositiveFloat = 1.0
-    read_back_seconds: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (3, 30, 90)
-    server_key_trusted_seconds: PositiveFloat = 3000.0
-    order_hold_seconds: PositiveFloat = 20.0
-    late_seconds: dict[Severity, PositiveFloat] = Field(
+    attempt_seconds: Positive = 15.0
+    connect_seconds: Positive = 5.0
+    waits_seconds: Annotated[tuple[NotNegative, ...], Field(min_length=1)] = (
+        *(0, 2, 5, 10, 20, 40, 60),
+    )
+    server_key_read_seconds: Positive = 5.0
+    caller_id_read_seconds: Positive = 1.0
+    read_back_seconds: tuple[Positive, Positive, Positive] = (3, 30, 90)
+    server_key_trusted_seconds: Positive = 3000.0
+    order_hold_seconds: Positive = 20.0
+    late_seconds: dict[Severity, Positive] = Field(
         default_factory=lambda: {Severity(k): v for k, v in _by_severity(60, 60, 60).items()}
     )
-    late_again_seconds: tuple[PositiveFloat, ...] = (300, 900)
-    unknown_told_seconds: PositiveFloat = 30.0
-    next_target_seconds: PositiveFloat = 60.0
-    expires_hours: dict[Severity, PositiveFloat] = Field(
+    late_again_seconds: tuple[Positive, ...] = (300, 900)
+    unknown_told_seconds: Positive = 30.0
+    next_target_seconds: Positive = 60.0
+    expires_hours: dict[Severity, Positive] = Field(
         default_factory=lambda: {Severity(k): v for k, v in _by_severity(6, 6, 6).items()}
     )
-    all_clear_hours: PositiveFloat = 72.0
-    duplicate_minutes: PositiveFloat = 10.0
+    all_clear_hours: Positive = 72.0
+    duplicate_minutes: Positive = 10.0
     circuit_failures: Annotated[int, Field(ge=1)] = 3
-    pause_seconds: PositiveFloat = 60.0
-    probe_seconds: PositiveFloat = 600.0
-    probe_x_seconds: PositiveFloat = 21_600.0
-    drain_seconds: PositiveFloat = 20.0
+    pause_seconds: Positive = 60.0
+    probe_seconds: Positive = 600.0
+    probe_x_seconds: Positive = 21_600.0
+    drain_seconds: Positive = 20.0
 
     @property
     def all_clear(self) -> timedelta:
@@ -220,6 +244,7 @@ class ChannelConfig(Table):
 
 
 _SHARED_KEYS = frozenset(ChannelConfig.model_fields) - {"settings", "name"}
+_OPTIONAL_KEYS = _SHARED_KEYS - {"type"}
 
 
 class Config(Table):
@@ -264,9 +289,11 @@ class Secrets:
 
     def _find(self, name: str) -> Path:
         for place in self._places:
-            if (path := place / name).exists():
-                return path
-        raise ValueError(f"there is no file {name} beside the configuration or in the credentials")
+            with suppress(OSError):  # no name of a file at all, or a directory that is shut
+                if (path := place / name).exists():
+                    return path
+        # Without the name: a secret put there by mistake, instead of in a file, must not be shown.
+        raise ValueError("there is no such file beside the configuration or in the credentials")
 
 
 def load(path: Path) -> Config:
@@ -299,14 +326,27 @@ def without(tables: Mapping[str, Any], faults: Sequence[Fault]) -> Config:
 
     It is good for nothing else: tables that are required and faulty are stood in for.
     """
-    places = [fault.where.split(".") for fault in faults]
-    bad = {place[0] for place in places if place[0] != "channels" or len(place) == 1}
-    sound = {name: table for name, table in tables.items() if name not in bad}
-    channels = sound.get("channels")
-    if isinstance(channels, dict):
-        bad_channels = {place[1] for place in places if place[0] == "channels" and len(place) > 1}
-        sound["channels"] = {n: one for n, one in channels.items() if n not in bad_channels}
+    places = [fault.where for fault in faults]
+    sound = {name: one for name, one in tables.items() if not _hit(name, places)}
+    if isinstance(channels := tables.get("channels"), dict):
+        sound["channels"] = {
+            name: _without_optional(one, f"channels.{name}", places)
+            for name, one in channels.items()
+            if not _hit(f"channels.{name}", places, but=_OPTIONAL_KEYS)
+        }
     return parse({**_STAND_INS, **sound})
+
+
+def _hit(table: str, places: Sequence[str], but: Collection[str] = ()) -> bool:
+    """Say whether a fault lies in a table, in whose keys `but` it does not matter."""
+    # By prefix: a table's name may itself have dots.
+    keys = (at.removeprefix(table)[1:] for at in places if f"{at}.".startswith(f"{table}."))
+    return any(key.partition(".")[0] not in but for key in keys)
+
+
+def _without_optional(table: Any, where: str, places: Sequence[str]) -> Any:
+    """Leave faulty keys that need not be there out, so that the others are examined too."""
+    return {key: one for key, one in table.items() if not _hit(f"{where}.{key}", places)}
 
 
 def parse(tables: Mapping[str, Any]) -> Config:

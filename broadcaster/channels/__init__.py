@@ -180,11 +180,11 @@ def _build_one(setup: Setup) -> Channel:
         there = ", ".join(types())
         raise ConfigError([Fault(f"{where}.type", f"there is no such type; there are {there}")])
     module: Any = importlib.import_module(f"{__name__}.{setup.config.type}")
+    faults = _secret_faults(where, setup)
     try:
         settings = module.Settings.model_validate(setup.config.settings)
     except ValidationError as error:
-        raise ConfigError(faults_of(error, where)) from None
-    faults = _secret_faults(where, settings, setup.secrets)
+        raise ConfigError([*faults_of(error, where), *faults]) from None
     if faults:
         raise ConfigError(faults)
     try:
@@ -194,12 +194,12 @@ def _build_one(setup: Setup) -> Channel:
     return channel
 
 
-def _secret_faults(where: str, settings: Any, secrets: Secrets) -> list[Fault]:
+def _secret_faults(where: str, setup: Setup) -> list[Fault]:
     faults = []
-    for key, value in settings:
-        if key.endswith("_file") and value is not None:
+    for key, value in setup.config.settings.items():
+        if key.endswith("_file") and isinstance(value, str):
             try:
-                secrets.read(value)
+                setup.secrets.read(value)
             except ValueError as error:
                 faults.append(Fault(f"{where}.{key}", str(error)))
     return faults
