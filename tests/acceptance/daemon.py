@@ -224,6 +224,31 @@ drain_seconds = 5
 """
 
 
+ALONE = """\
+[server]
+listen = "127.0.0.1:0"
+public_url = "https://warnung.example.org"
+timezone = "Europe/Berlin"
+
+[store]
+url = "sqlite:///{directory}/broadcaster.db"
+
+[texts]
+source = "Stadt Dortmund"
+
+"""
+
+
+def one_channel(directory: Path, channel: str, secrets: Mapping[str, str]) -> Path:
+    """Write a configuration with this channel, and its secrets by the names of their files."""
+    path = directory / "broadcaster.toml"
+    text = ALONE.format(directory=directory) + channel + SHORT
+    for name, content in {**secrets, path.name: text}.items():
+        (directory / name).write_text(content, encoding="utf-8")
+        (directory / name).chmod(0o600)
+    return path
+
+
 @asynccontextmanager
 async def running(config: Path, **daemon: Any) -> AsyncIterator[Daemon]:
     """Run a daemon over a configuration, with a key made."""

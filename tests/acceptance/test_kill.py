@@ -30,6 +30,7 @@ from tests.conftest import count
 CALLERS = 3
 FAULT_SECONDS = {Kind.RATE_LIMIT: 1.0, Kind.HANG: 3.0, Kind.DRIP: 3.0}
 ANSWER_SECONDS = 5.0
+LATER = frozenset({"in-progress", "store-unavailable"})  # ask again with the same key
 REST_SECONDS = 90.0
 
 
@@ -85,7 +86,7 @@ class Load:
             if answer is not None and answer.status == 202:
                 self.accepted[answer.body["id"]] = answer.body
                 return answer.body
-            if answer is not None and answer.body.get("code") != "in-progress":
+            if answer is not None and answer.body.get("code") not in LATER:
                 self.refused.append(f"{path}: {answer.status} {answer.body}")
                 raise AssertionError(self.refused[-1])
             self.repeats += 1
