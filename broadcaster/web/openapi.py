@@ -16,11 +16,31 @@ from broadcaster.web.problems import CONTENT_TYPE
 from broadcaster.web.routes import Parameter, Route
 
 _REFERENCE = "#/components/schemas/{model}"
-_TEXTS = {"follow": "text/event-stream", "metrics": "text/plain"}
 
 _TIME = {"type": "string", "format": "date-time"}
 _TEXT = {"type": "string"}
 _WHOLE = {"type": "integer"}
+
+
+# What answers in no JSON: the name of the route, its content type and schema.
+_STREAM = {
+    "type": "object",
+    "description": "One server-sent event; comments may come between.",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "description": "Send it as Last-Event-ID to go on from here."},
+        "event": {"const": "delivery"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/Event"},
+        },
+    },
+}
+_TEXTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "follow": ("text/event-stream", _STREAM),
+    "metrics": ("text/plain", _TEXT),
+}
 
 
 def _maybe(schema: dict[str, Any]) -> dict[str, Any]:
@@ -84,12 +104,14 @@ ANSWERS: dict[str, dict[str, Any]] = {
             "channel": _TEXT,
             "type": _TEXT,
             "part": _TEXT,
-            "state": {"enum": list(State), "description": "Treat an unknown one as open."},
+            "state": _named("State"),
             "reason": _maybe(_TEXT),
             "due": _maybe(_TIME),
             "message": _maybe(_named("Message")),
             "remote_id": _maybe(_TEXT),
             "url": _maybe(_TEXT),
+            "since": _TIME,
+            "told": {"type": "boolean", "description": "On-call staff know of its trouble."},
             "attempts": _list(_named("Attempt")),
         }
     ),
@@ -108,6 +130,21 @@ ANSWERS: dict[str, dict[str, Any]] = {
             "error": _maybe(_TEXT),
         }
     ),
+    "Event": _object(
+        {
+            "id": _WHOLE,
+            "alert": _TEXT,
+            "delivery": _TEXT,
+            "channel": _TEXT,
+            "part": _TEXT,
+            "at": _TIME,
+            "state": _named("State"),
+            "before": _maybe(_named("State")),
+            "reason": _maybe(_TEXT),
+            "url": _maybe(_TEXT),
+        }
+    ),
+    "State": {"enum": list(State), "description": "Treat a state you do not know as open."},
     "ChannelList": _object({"channels": _list(_named("Channel"))}),
     "Channel": _object(
         {
@@ -209,5 +246,6 @@ def _responses(route: Route) -> dict[str, Any]:
 
 def _content(route: Route, name: str | None) -> dict[str, Any]:
     if name is None:
-        return {_TEXTS[route.name]: {"schema": _TEXT}}
+        content_type, schema = _TEXTS[route.name]
+        return {content_type: {"schema": schema}}
     return {"application/json": {"schema": _named(name) if name in ANSWERS else {}}}
