@@ -58,7 +58,11 @@ def alert_json(
 
 def view_json(view: View, now: datetime) -> dict[str, Any]:
     """Return a stored alert as every answer gives it, naming the newest of its incident."""
-    return alert_json(view.accepted, view.deliveries, now) | {"newest": view.newest}
+    shown = alert_json(view.accepted, view.deliveries, now) | {"newest": view.newest}
+    for one in shown["deliveries"]:
+        one["told"] = one["id"] in view.told
+        one["since"] = moment(view.since.get(one["id"])) or one["since"]
+    return shown
 
 
 def listed_json(accepted: Accepted, counts: Mapping[str, int], now: datetime) -> dict[str, Any]:
@@ -93,7 +97,10 @@ def _head(accepted: Accepted) -> dict[str, Any]:
 
 
 def delivery_json(delivery: Delivery, attempts: Sequence[Attempt] = ()) -> dict[str, Any]:
-    """Return one delivery with its attempts."""
+    """Return one delivery with its attempts, as it is when it has just been accepted.
+
+    `since` is when it came into its state; `told` says that an on-call target knows of its trouble.
+    """
     receipt = delivery.receipt
     return {
         "id": delivery.id,
@@ -106,6 +113,8 @@ def delivery_json(delivery: Delivery, attempts: Sequence[Attempt] = ()) -> dict[
         "message": delivery.message.to_json() if delivery.message else None,
         "remote_id": receipt.remote_id if receipt else None,
         "url": receipt.url if receipt else None,
+        "since": moment(delivery.accepted),
+        "told": False,
         "attempts": [attempt_json(attempt) for attempt in attempts],
     }
 

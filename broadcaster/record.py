@@ -135,11 +135,17 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """An alert with its deliveries and their attempts, as pages and answers show it."""
+    """An alert with its deliveries and their attempts, as pages and answers show it.
+
+    `newest` is the id of the newest alert of the incident. `told` are the deliveries of which an
+    on-call target knows; `since` is when each delivery came into its state.
+    """
 
     accepted: Accepted
     deliveries: Sequence[tuple[Delivery, Sequence[Attempt]]]
-    newest: str  # id of the newest alert of the incident
+    newest: str
+    told: frozenset[str] = frozenset()
+    since: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

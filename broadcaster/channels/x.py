@@ -110,7 +110,7 @@ class X:
     def __init__(self, setup: Setup, settings: Settings, credentials: _Credentials) -> None:
         self.config = setup.config
         self.carries = setup.config.carries or CARRIES
-        self.template = setup.config.template or "x"
+        self.template = setup.config.template or ("x-link" if settings.link else "x")
         self.account = credentials.account
         self.posts_per_day_max: int | None = settings.max_posts_per_day
         self.link = settings.link

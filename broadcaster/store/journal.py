@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, func, select, update
 from broadcaster.delivery import TRANSITIONS, State
 from broadcaster.record import NoticeKind
 from broadcaster.store.engine import Database, Moved, Row
-from broadcaster.store.rows import to_json, to_us
+from broadcaster.store.rows import maybe_plain, plain, to_json, to_us
 from broadcaster.store.tables import audit, delivery, event, notice
 
 
@@ -67,7 +67,7 @@ def _move_values(one: Move) -> Row:
         "row_id": one.row["id"],
         "row_state": one.row["state"],
         "to_state": one.to.value,
-        "to_reason": one.reason,
+        "to_reason": maybe_plain(one.reason),
         "to_due": None if one.due is None else to_us(one.due),
     }
 
@@ -79,8 +79,8 @@ def _event(one: Move, now: datetime) -> Row:
         "at": to_us(now),
         "state": one.to.value,
         "before": one.row["state"],
-        "reason": one.reason,
-        "url": one.url,
+        "reason": maybe_plain(one.reason),
+        "url": maybe_plain(one.url),
     }
 
 
@@ -150,7 +150,7 @@ def tell(db: Database, now: datetime, notices: Iterable[NewNotice]) -> None:
                 "delivery": one.delivery,
                 "channel": one.channel,
                 "kind": one.kind.value,
-                "text": one.text,
+                "text": plain(one.text),
                 "created": to_us(now),
                 "due": to_us(now + one.wait),
             }

@@ -13,7 +13,7 @@ from broadcaster.record import ChannelRow, Key, Refused, Role
 from broadcaster.store import journal
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Deed
-from broadcaster.store.rows import as_mapping, maybe_time, maybe_us, to_json, to_us
+from broadcaster.store.rows import as_mapping, maybe_plain, maybe_time, maybe_us, to_json, to_us
 from broadcaster.store.tables import api_key, channel
 
 _KEYS = select(api_key).order_by(api_key.c.created)
@@ -120,12 +120,12 @@ def know_channels(db: Database, configured: Mapping[str, str]) -> None:
 
 def pause(db: Database, name: str, until: datetime | None, why: str | None) -> None:
     """Pause a channel, or let it go on."""
-    db.change(_PAUSE, of=name, until=maybe_us(until), why=why)
+    db.change(_PAUSE, of=name, until=maybe_us(until), why=maybe_plain(why))
 
 
 def switch(db: Database, name: str, why: str | None) -> None:
     """Switch a channel off (410), or on again (None)."""
-    db.change(_SWITCH, of=name, why=why)
+    db.change(_SWITCH, of=name, why=maybe_plain(why))
 
 
 def probed(

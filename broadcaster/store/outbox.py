@@ -23,7 +23,7 @@ from broadcaster.record import NoticeKind
 from broadcaster.store import journal
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Move, NewNotice
-from broadcaster.store.rows import delivery_of, from_us, receipt_to_json, to_us
+from broadcaster.store.rows import delivery_of, from_us, maybe_plain, plain, receipt_to_json, to_us
 from broadcaster.store.tables import among, attempt, attempt_end, delivery, incident, quarantine
 
 _older = delivery.alias("older")
@@ -270,7 +270,7 @@ def _earlier_post(db: Database, row: Row) -> str | None:
 
 def one_row(db: Database, delivery_id: str) -> Row | None:
     """Return a delivery's row with `newest` and `ended` of its incident."""
-    return db.row(_ONE, row_id=delivery_id)
+    return db.row(_ONE, row_id=plain(delivery_id))
 
 
 def record(db: Database, delivery_id: str, number: int, end: End, at: Moment) -> State:
@@ -283,7 +283,7 @@ def record(db: Database, delivery_id: str, number: int, end: End, at: Moment) ->
                 "number": number,
                 "finished": to_us(at.now),
                 "outcome": end.outcome.value,
-                "error": end.error,
+                "error": maybe_plain(end.error),
             }
         ],
     )

@@ -30,6 +30,8 @@ from broadcaster.store.tables import (
     event,
     idempotency,
     incident,
+    notice,
+    told,
 )
 
 PAGE_MAX = 200
@@ -69,6 +71,16 @@ _ATTEMPTS = (
     )
     .where(delivery.c.alert == bindparam("of"))
     .order_by(attempt.c.delivery, attempt.c.number)
+)
+_TOLD = (
+    select(notice.c.delivery)
+    .join(told, told.c.notice == notice.c.id)
+    .where(notice.c.alert == bindparam("of"), notice.c.delivery.is_not(None))
+)
+_SINCE = (
+    select(event.c.delivery, func.max(event.c.at).label("at"))
+    .where(event.c.alert == bindparam("of"))
+    .group_by(event.c.delivery)
 )
 _EVENTS = (
     select(event, delivery.c.channel, delivery.c.part)
@@ -172,7 +184,13 @@ def view(db: Database, alert_id: str) -> View | None:
         (delivery_of(one), [to_attempt(tried) for tried in attempts.get(one["id"], ())])
         for one in db.rows(_DELIVERIES, of=alert_id)
     ]
-    return View(to_accepted(row), deliveries, latest["id"] if latest else alert_id)
+    return View(
+        to_accepted(row),
+        deliveries,
+        latest["id"] if latest else alert_id,
+        frozenset(one["delivery"] for one in db.rows(_TOLD, of=alert_id)),
+        {one["delivery"]: from_us(one["at"]) for one in db.rows(_SINCE, of=alert_id)},
+    )
 
 
 def alerts(db: Database, wanted: Wanted, now: datetime) -> list[Accepted]:

@@ -12,7 +12,7 @@ from broadcaster.store import journal
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Move
 from broadcaster.store.outbox import Moment, end_row, fail, found, one_row, verdict
-from broadcaster.store.rows import delivery_of, to_us
+from broadcaster.store.rows import delivery_of, maybe_plain, to_us
 from broadcaster.store.tables import among, attempt_end, delivery, incident
 
 _TO_READ = (
@@ -89,7 +89,8 @@ def read_again(
     db: Database, delivery_id: str, due: datetime | None, reads: int, reason: str | None
 ) -> None:
     """Reading back proved nothing yet: look again when due; None: no more."""
-    values = {"to_due": None if due is None else to_us(due), "reads_now": reads, "why": reason}
+    why = maybe_plain(reason)
+    values = {"to_due": None if due is None else to_us(due), "reads_now": reads, "why": why}
     db.change(_READ_AGAIN, row_id=delivery_id, **values)
 
 

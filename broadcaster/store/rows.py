@@ -36,9 +36,21 @@ def maybe_time(microseconds: int | None) -> datetime | None:
     return None if microseconds is None else from_us(microseconds)
 
 
+def plain(text: str) -> str:
+    """Return a text that both databases take: no NUL, no half of a surrogate pair."""
+    if text.isprintable():
+        return text
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+
+
+def maybe_plain(text: str | None) -> str | None:
+    """Return a text that both databases take, or None."""
+    return None if text is None else plain(text)
+
+
 def to_json(value: object) -> str:
     """Return compact JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return plain(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def message_to_json(message: Message | None) -> str | None:

@@ -177,6 +177,7 @@ notice = Table(
     _time("closed"),
     Index("notice_open", "closed", "due"),
     Index("notice_delivery", "delivery"),
+    Index("notice_alert", "alert"),
 )
 
 told = Table(
