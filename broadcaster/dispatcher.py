@@ -1,4 +1,4 @@
-"""The dispatcher: claim, send, record, and resolve what is unknown.
+"""The dispatcher: claim, send, record; and have resolved what is unknown.
 
 Each channel has a lane of its own, with its own slots: a slow, hanging or failing channel delays no
 other. The one retry owner is the delivery's row with its due time; there is no loop around a send.
@@ -9,7 +9,7 @@ the attempt has really ended.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -33,6 +33,7 @@ from broadcaster.delivery import (
     backoff,
 )
 from broadcaster.record import NoticeKind
+from broadcaster.resolving import Resolver, first_look, outcome_of
 from broadcaster.store import End, NewNotice, Store, StoreUnavailable, ToRead
 
 log = structlog.get_logger(__name__)
@@ -96,6 +97,7 @@ class Dispatcher:
         self._timing = timing
         self._clock = clock
         self._observe = observe
+        self._resolver = Resolver(store, timing, clock)
         self._claims_wanted = asyncio.Event()
         self._wanted: set[str] = set()
         self._stopping = False
@@ -226,7 +228,8 @@ class Dispatcher:
     def _ended(self, lane: Lane, delivery_id: str) -> None:
         self._notice_fault(lane.running.pop(delivery_id))
         lane.stuck.discard(delivery_id)
-        if not self._stopping:
+        open_rows = self._has_rows(lane, State.QUEUED) or self._has_rows(lane, State.UNKNOWN)
+        if open_rows and not self._stopping:  # else there is nothing to look for
             self.wake({lane.name})
 
     # Sending
@@ -249,12 +252,12 @@ class Dispatcher:
     async def _send(self, channel: Channel, delivery: Delivery) -> Receipt | Failure:
         """Send; but where only the network's own list tells, look there before sending again."""
         if delivery.doubtful and channel.guarantee is Guarantee.READ_BACK:
-            there = await _outcome_of(channel.find(delivery))
+            there = await outcome_of(channel.find(delivery))
             if isinstance(there, Receipt | NeedsPerson):
                 return there
             if isinstance(there, Failure):
                 return NotSent(f"not sent again, for it could not be read back: {there.reason}")
-        result = await _outcome_of(channel.send(delivery))
+        result = await outcome_of(channel.send(delivery))
         return result if result is not None else Unknown("the channel gave no receipt")
 
     async def _overrun(self, lane: Lane, delivery: Delivery) -> None:
@@ -291,7 +294,7 @@ class Dispatcher:
 
     def _unknown(self, channel: Channel, reason: str) -> End:
         """Unknown: when to look first, and how long people are spared meanwhile."""
-        first = _first_look(channel, self._timing)
+        first = first_look(channel, self._timing)
         held = channel.guarantee is Guarantee.NONE and not channel.resend_on_unknown
         spared = timedelta(seconds=0 if held else self._timing.unknown_told_seconds)
         due = self._clock.now() + timedelta(seconds=first)
@@ -395,102 +398,12 @@ class Dispatcher:
 
     async def _resolve(self, lane: Lane, row: ToRead) -> None:
         try:
-            await self._RESOLVERS[lane.channel.guarantee](self, lane, row)
+            await self._resolver.resolve(lane.channel, row)
         except StoreUnavailable as error:
             log.warning("resolve_refused", error=str(error), delivery=row.delivery.id)
         finally:
             lane.reading.discard(row.delivery.id)
             self.wake({lane.name})
-
-    async def _resolve_by_key(self, lane: Lane, row: ToRead) -> None:
-        """Server key or caller's id: read back, then the same key or the same bytes again."""
-        if not lane.channel.reads_back:
-            await self._repeat_or_leave(lane, row)
-            return
-        result = await _outcome_of(lane.channel.find(row.delivery))
-        if isinstance(result, Receipt):
-            await self._store.found(row.delivery, result)
-        elif result is None or (
-            self._key_is_trusted(lane, row) and not isinstance(result, NeedsPerson)
-        ):
-            await self._store.absent(row.delivery, self._resend_due(lane, row.delivery))
-        else:
-            await self._look_again(row, result)
-
-    def _resend_due(self, lane: Lane, delivery: Delivery) -> datetime:
-        """The backoff counts from the attempt; the time until the look is part of it."""
-        looked = timedelta(seconds=_first_look(lane.channel, self._timing))
-        wait = backoff(delivery.attempts, self._timing.waits_seconds)
-        return self._clock.now() + max(wait - looked, timedelta(0))
-
-    def _key_is_trusted(self, lane: Lane, row: ToRead) -> bool:
-        """May a row that could not be read be repeated: young enough, and still wanted."""
-        if not row.sendable or row.delivery.first_attempt is None:
-            return False
-        if lane.channel.guarantee is Guarantee.CALLER_ID:
-            return True
-        age = self._clock.now() - row.delivery.first_attempt
-        return age.total_seconds() < self._timing.server_key_trusted_seconds
-
-    async def _look_again(self, row: ToRead, failure: Failure) -> None:
-        """The network could not be asked: ask again later, or let a person act."""
-        delivery = row.delivery
-        if isinstance(failure, NeedsPerson):
-            await self._store.unreadable(delivery, failure.reason)
-            return
-        tries = min(delivery.attempts + delivery.reads, len(self._timing.waits_seconds) - 1)
-        asked = failure.retry_after if isinstance(failure, NotSent) else None
-        wait = backoff(max(tries, 1), self._timing.waits_seconds, retry_after=asked)
-        reason = f"could not be read back: {failure.reason}"
-        await self._store.read_again(delivery, self._clock.now() + wait, delivery.reads, reason)
-
-    async def _resolve_by_reading(self, lane: Lane, row: ToRead) -> None:
-        """Read-back: three looks over 90 s; absent in all: one resend, and then no more."""
-        delivery = row.delivery
-        result = await _outcome_of(lane.channel.find(delivery))
-        if isinstance(result, Receipt):
-            await self._store.found(delivery, result)
-        elif result is None:
-            await self._count_look(row)
-        else:
-            await self._look_again(row, result)
-
-    async def _count_look(self, row: ToRead) -> None:
-        delivery, looks = row.delivery, self._timing.read_back_seconds
-        reads = delivery.reads + 1
-        now = self._clock.now()
-        if reads < len(looks):
-            due = now + timedelta(seconds=looks[reads] - looks[reads - 1])
-            reason = f"not in the network's list at look {reads} of {len(looks)}"
-            await self._store.read_again(delivery, due, reads, reason)
-        elif row.doubts < 2 or not row.sendable:
-            await self._store.absent(delivery, now)
-        else:
-            reason = "lost twice and not in the network's list: look by hand before posting"
-            await self._store.read_again(delivery, None, reads, reason)
-
-    async def _repeat_or_leave(self, lane: Lane, row: ToRead) -> None:
-        """Nothing can be read back: repeat it while it is wanted, else leave it to a person."""
-        if row.sendable:
-            await self._store.absent(row.delivery, self._resend_due(lane, row.delivery))
-            return
-        reason = "cannot be read back on this channel: look by hand"
-        await self._store.read_again(row.delivery, None, row.delivery.reads, reason)
-
-    async def _resolve_by_rule(self, lane: Lane, row: ToRead) -> None:
-        """Neither key nor list: resend or hold, as configured."""
-        if lane.channel.resend_on_unknown:
-            await self._repeat_or_leave(lane, row)
-            return
-        reason = "cannot be read back on this channel: look by hand"
-        await self._store.read_again(row.delivery, None, row.delivery.reads, reason)
-
-    _RESOLVERS: Mapping[Guarantee, Callable[[Dispatcher, Lane, ToRead], Awaitable[None]]] = {
-        Guarantee.SERVER_KEY: _resolve_by_key,
-        Guarantee.CALLER_ID: _resolve_by_key,
-        Guarantee.READ_BACK: _resolve_by_reading,
-        Guarantee.NONE: _resolve_by_rule,
-    }
 
     async def resume(self, name: str) -> None:
         """A person says that the channel is well: no pause, switched on, one trial first."""
@@ -511,24 +424,3 @@ class Dispatcher:
                 lane.look_anyway = True
             self.wake()
             await self._clock.sleep(SWEEP_SECONDS)
-
-
-async def _outcome_of(work: Awaitable[Receipt | None]) -> Any:
-    """Run a channel's call; return its receipt, its failure, or `unknown` for the unexpected."""
-    try:
-        return await work
-    except Failure as failure:
-        return failure
-    except Exception as error:  # a fault in one channel must stop nothing else
-        log.exception("channel_fault")
-        return Unknown(f"unexpected fault in the channel's code: {type(error).__name__}")
-
-
-def _first_look(channel: Channel, timing: Timing) -> float:
-    return {
-        Guarantee.SERVER_KEY: timing.server_key_read_seconds,
-        Guarantee.CALLER_ID: timing.caller_id_read_seconds,
-        Guarantee.TWO_STEPS: timing.caller_id_read_seconds,
-        Guarantee.READ_BACK: timing.read_back_seconds[0],
-        Guarantee.NONE: 0.0,
-    }[channel.guarantee]

@@ -24,7 +24,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset(
         {"answer", "channels", "facts", "policy", "record", "render", "store", "texts", "wording"}
     ),
-    frozenset({"audit", "auth", "dispatcher", "intake", "notices", "probes", "web"}),
+    frozenset({"audit", "auth", "dispatcher", "intake", "notices", "probes", "resolving", "web"}),
     frozenset({"app"}),
     frozenset({"sandbox"}),
     frozenset({"terminal", "demo"}),
@@ -35,7 +35,7 @@ SANDBOX_MAY_IMPORT = frozenset({"alert", "clock", "delivery", "measure", "sandbo
 # One channel's fault must stop nothing else; the other two hand an error to where its caller waits,
 # in another thread.
 MAY_CATCH_ALL = frozenset(
-    {"broadcaster.dispatcher", "broadcaster.store.engine", "broadcaster.channels.threads"}
+    {"broadcaster.resolving", "broadcaster.store.engine", "broadcaster.channels.threads"}
 )
 NOT_A_ROOM = frozenset(
     {"base", "common", "core", "helpers", "manager", "managers", "utils", "util"}
@@ -347,7 +347,7 @@ def test_functions_fit_on_a_page() -> None:
 BAD_PACKAGE = {
     "alert.py": "from broadcaster.store import rows\nimport sqlite3\n",
     "store/__init__.py": "from broadcaster import alert\n",
-    "dispatcher.py": "try:\n    pass\nexcept Exception:\n    pass\n",
+    "resolving.py": "try:\n    pass\nexcept Exception:\n    pass\n",
     "policy.py": "try:\n    pass\nexcept (ValueError, Exception):\n    pass\n",
     "render.py": (
         "def f(channel):\n"
