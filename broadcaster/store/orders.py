@@ -11,7 +11,7 @@ from broadcaster.store import journal
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Deed, Move
 from broadcaster.store.outbox import Moment, has_open_attempt, keep_receipt, one_row, verdict
-from broadcaster.store.rows import delivery_of
+from broadcaster.store.rows import as_far_as_readable, delivery_of
 
 
 def retry(db: Database, delivery_id: str, actor: str, at: Moment) -> Delivery:
@@ -40,12 +40,15 @@ def _given_up(db: Database, row: Row) -> bool:
 
 def _refuse_old(row: Row, at: Moment) -> None:
     state = verdict(row, at)
+    if state is State.SUPERSEDED and row["ended"] is not None:
+        detail = f"the incident has its all-clear: alert {row['newest']}"
+        raise Refused("ended", detail, row["newest"])
     if state is State.SUPERSEDED:
         detail = f"alert {row['newest']} is newer: an old warning must not appear after it"
         raise Refused("not-newest", detail, row["newest"])
     if state is State.EXPIRED:
         raise Refused("expired", "the alert has expired; send a new one")
-    if row["message"] is None:
+    if as_far_as_readable(row).message is None:
         raise Refused("no-message", "there is no text for this delivery; correct it by hand")
 
 

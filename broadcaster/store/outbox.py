@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy import bindparam, exists, func, select, update
 
 from broadcaster.delivery import (
@@ -23,8 +24,19 @@ from broadcaster.record import NoticeKind
 from broadcaster.store import journal
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Move, NewNotice
-from broadcaster.store.rows import delivery_of, from_us, maybe_plain, plain, receipt_to_json, to_us
+from broadcaster.store.rows import (
+    UNREADABLE,
+    delivery_of,
+    from_us,
+    maybe_plain,
+    plain,
+    receipt_from_json,
+    receipt_to_json,
+    to_us,
+)
 from broadcaster.store.tables import among, attempt, attempt_end, delivery, incident, quarantine
+
+log = structlog.get_logger(__name__)
 
 _older = delivery.alias("older")
 _OLDER_OPEN = exists().where(
@@ -86,6 +98,9 @@ _DOUBT = (
         reads=0,
         unknown_since=func.coalesce(delivery.c.unknown_since, bindparam("since")),
     )
+)
+_ENDED = select(attempt_end.c.outcome).where(
+    attempt_end.c.delivery == bindparam("of"), attempt_end.c.number == bindparam("number")
 )
 _SENDING = select(delivery).where(delivery.c.state == State.SENDING.value)
 _OPEN_ATTEMPTS = (
@@ -176,9 +191,11 @@ def _sort_out(db: Database, rows: list[Row], at: Moment) -> list[Row]:
     """End what must not go out any more; return the rest."""
     good = []
     for row in rows:
+        if not readable(db, row, at.now):
+            continue
         if state := verdict(row, at):
             end_row(db, row, state, at.now)
-        elif _readable(db, row, at.now):
+        else:
             good.append(row)
     return good
 
@@ -211,11 +228,11 @@ def _notice(row: Row, kind: NoticeKind, text: str, wait: timedelta = timedelta(0
     return NewNotice(kind, text, row["alert"], row["id"], row["channel"], wait)
 
 
-def _readable(db: Database, row: Row, now: datetime) -> bool:
+def readable(db: Database, row: Row, now: datetime) -> bool:
     """Set a row aside, with an alarm, that cannot be read; it must stop nothing else."""
     try:
         delivery_of(row)
-    except (ValueError, TypeError, KeyError) as error:
+    except UNREADABLE as error:
         what = f"this row cannot be read ({type(error).__name__}) and was set aside"
         db.insert(
             quarantine, [{"delivery": row["id"], "at": to_us(now), "error": type(error).__name__}]
@@ -232,8 +249,8 @@ def _write_intents(db: Database, rows: list[Row], now: datetime) -> list[Deliver
     at = to_us(now)
     for row in rows:
         row["attempts"] += 1
-        row["first_attempt"] = row["first_attempt"] or at
-        row["reply_to"] = row["reply_to"] or _earlier_post(db, row)
+        if row["first_attempt"] is None:  # what it answers is fixed now, also that it answers none
+            row["first_attempt"], row["reply_to"] = at, _earlier_post(db, row)
     db.insert(
         attempt,
         ({"delivery": row["id"], "number": row["attempts"], "started": at} for row in rows),
@@ -265,6 +282,11 @@ def _earlier_post(db: Database, row: Row) -> str | None:
         version_now=row["version"],
         same_part=row["part"],
     )
+    try:
+        receipt_from_json(found["receipt"] if found else None)
+    except UNREADABLE:  # better a post of its own than none
+        log.warning("earlier_receipt_unreadable", incident=row["incident"], channel=row["channel"])
+        return None
     return found["receipt"] if found else None
 
 
@@ -274,7 +296,13 @@ def one_row(db: Database, delivery_id: str) -> Row | None:
 
 
 def record(db: Database, delivery_id: str, number: int, end: End, at: Moment) -> State:
-    """Write down how an attempt ended; return the delivery's state after it."""
+    """Write down how an attempt ended; return the delivery's state after it.
+
+    Safe to repeat: where the answer to a commit was lost, the second call changes nothing.
+    """
+    if db.row(_ENDED, of=delivery_id, number=number):
+        row = one_row(db, delivery_id)
+        return State(row["state"]) if row else State.FAILED
     db.insert(
         attempt_end,
         [

@@ -13,9 +13,10 @@ from broadcaster.delivery import OPEN, State
 from broadcaster.record import Accepted, AuditEntry, Event, Replay, View
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.rows import (
+    as_far_as_readable,
     as_mapping,
-    delivery_of,
     from_us,
+    plain,
     to_accepted,
     to_attempt,
     to_us,
@@ -136,6 +137,7 @@ def replay(db: Database, scope: str, key: str) -> Replay | None:
 
 def find_alert(db: Database, name: str, sender: str | None) -> Accepted | None:
     """Find an alert by id, by identifier, or by reference ("26-0142/1"; "26-0142": its newest)."""
+    name = plain(name)
     row = db.row(_BY_ID, of=name) or _by_identifier(db, name, sender) or _by_reference(db, name)
     return to_accepted(row) if row else None
 
@@ -173,7 +175,7 @@ def last_number(db: Database, prefix: str) -> int:
 
 def view(db: Database, alert_id: str) -> View | None:
     """Return an alert with deliveries and attempts."""
-    row = db.row(_BY_ID, of=alert_id)
+    row = db.row(_BY_ID, of=plain(alert_id))
     if row is None:
         return None
     latest = db.row(_NEWEST, of=row["incident"])
@@ -181,7 +183,7 @@ def view(db: Database, alert_id: str) -> View | None:
     for one in db.rows(_ATTEMPTS, of=alert_id):
         attempts.setdefault(one["delivery"], []).append(one)
     deliveries = [
-        (delivery_of(one), [to_attempt(tried) for tried in attempts.get(one["id"], ())])
+        (as_far_as_readable(one), [to_attempt(tried) for tried in attempts.get(one["id"], ())])
         for one in db.rows(_DELIVERIES, of=alert_id)
     ]
     return View(

@@ -13,6 +13,8 @@ from broadcaster.record import Accepted
 from broadcaster.store.engine import Row
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# What reading a row raises that holds nonsense.
+UNREADABLE = (ValueError, TypeError, KeyError, OverflowError)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -117,6 +119,17 @@ def to_delivery(row: Row, reference: str) -> Delivery:
 def delivery_of(row: Row) -> Delivery:
     """Return a delivery; its reference is made of incident and version."""
     return to_delivery(row, f"{row['incident']}/{row['version']}")
+
+
+def as_far_as_readable(row: Row) -> Delivery:
+    """Return a delivery, without what a damaged row cannot tell: for pages, never for sending."""
+    try:
+        return delivery_of(row)
+    except UNREADABLE:
+        return delivery_of(row | dict.fromkeys(_MAY_BE_MISSING))
+
+
+_MAY_BE_MISSING = ("message", "reply_to", "receipt", "due", "first_attempt", "unknown_since")
 
 
 def from_delivery(delivery: Delivery, position: int) -> Row:
