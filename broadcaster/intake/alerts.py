@@ -14,9 +14,10 @@ from broadcaster.auth import Caller
 from broadcaster.clock import Clock
 from broadcaster.delivery import State
 from broadcaster.intake import meaning, references
+from broadcaster.intake.clearing import all_clear
 from broadcaster.intake.faults import Fault, Invalid
 from broadcaster.intake.permits import permit, permit_sender
-from broadcaster.intake.plan import Draft, Planner, Version, all_clear, as_delivery
+from broadcaster.intake.plan import Draft, Planner, Version, as_delivery
 from broadcaster.record import Acceptance, Accepted, Refused
 from broadcaster.store import Store
 

@@ -18,13 +18,9 @@ from zoneinfo import ZoneInfo
 from broadcaster import answer, policy
 from broadcaster.alert import (
     Alert,
-    Certainty,
-    Info,
-    ResponseType,
     Severity,
     Status,
     Submission,
-    Urgency,
 )
 from broadcaster.channels import Channel, Limits
 from broadcaster.config import Config
@@ -303,30 +299,3 @@ def content_hash(deliveries: Sequence[Planned]) -> str:
         if one.message
     )
     return hashlib.sha256(answer.dumps(said)).hexdigest()
-
-
-def all_clear(ended: Alert, text: str | None, language: str | None) -> list[Info]:
-    """Return the content of a Cancel that has none of its own, from the alert it ends.
-
-    Event, area and languages stay, the old instruction does not. `text` becomes the description in
-    `language`, or in the first one.
-    """
-    languages = [info.language.lower() for info in ended.info]
-    wanted = (language or "").lower()
-    at = languages.index(wanted) if wanted in languages else 0
-    return [_cleared(info, text if index == at else None) for index, info in enumerate(ended.info)]
-
-
-def _cleared(info: Info, text: str | None) -> Info:
-    return Info(
-        language=info.language,
-        category=info.category,
-        event=info.event,
-        response_type=[ResponseType.ALL_CLEAR],
-        urgency=Urgency.PAST,
-        severity=Severity.MINOR,
-        certainty=Certainty.OBSERVED,
-        sender_name=info.sender_name,
-        description=text,
-        area=info.area,
-    )

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from broadcaster import answer
 from broadcaster.alert import Info, MsgType, Submission
+from broadcaster.intake.clearing import all_clear
 from broadcaster.intake.faults import Fault, Invalid, invalid, pointer
-from broadcaster.intake.plan import Version, all_clear
+from broadcaster.intake.plan import Version
 from broadcaster.record import Accepted, Refused
 from broadcaster.store import Store
 

@@ -28,6 +28,7 @@ from broadcaster.web.health import Health
 from broadcaster.web.limits import add_headers, expect, within_limits
 from broadcaster.web.metrics import Metrics
 from broadcaster.web.openapi import describe
+from broadcaster.web.orders import Orders
 from broadcaster.web.problems import Handler, Problem, as_problems
 from broadcaster.web.routes import Route
 
@@ -62,19 +63,14 @@ def make_app(services: Services) -> web.Application:
         client_max_size=services.server.json_bytes_max,
     )
     app.on_response_prepare.append(add_headers)
-    alerts = Alerts(
-        services.store,
-        services.intake,
-        services.server,
-        services.clock,
-        services.take_down,
-        services.wake,
-    )
+    alerts = Alerts(services.store, services.intake, services.server, services.clock)
+    orders = Orders(services.store, alerts, services.server, services.take_down, services.wake)
     streams = Streams(services.store, alerts, services.clock, services.pace)
     app.on_shutdown.append(streams.close)
     channels = Channels(services.store, services.channels)
     public = [
         *alerts.routes(),
+        *orders.routes(),
         *streams.routes(),
         *channels.routes(),
         *Health(services.readiness).routes(),
@@ -82,7 +78,12 @@ def make_app(services: Services) -> web.Application:
     ]
     public.append(_description(public))
     control = Control(
-        services.store, services.keyring, channels, services.clock, services.readiness
+        services.store,
+        services.keyring,
+        channels,
+        services.server,
+        services.clock,
+        services.readiness,
     )
     for route in (*public, *control.routes()):
         _add(app, route, services)

@@ -14,33 +14,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from aiohttp import web
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from broadcaster import __version__, answer
 from broadcaster.alert import CapModel, Severity
 from broadcaster.auth import Caller, Keyring, local_caller, new_key
 from broadcaster.clock import Clock
-from broadcaster.intake import json
-from broadcaster.intake.faults import invalid
+from broadcaster.config import Server
 from broadcaster.record import Key, Refused, Role
 from broadcaster.store import Store
 from broadcaster.web.alerts import shown
 from broadcaster.web.channels import Channels
-from broadcaster.web.limits import read_body, require_json
+from broadcaster.web.limits import read_model
 from broadcaster.web.problems import Problem
 from broadcaster.web.routes import Route
 
 PREFIX = "/control/"
-_BODY_BYTES_MAX = 65_536
-_BODY_SECONDS = 10.0
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 _ROOT = 0
 _PAGE = 100
 
-_Model = TypeVar("_Model", bound=BaseModel)
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 _Sender = Annotated[str, StringConstraints(pattern=r"^[^\s,<&]{1,200}$")]
 
@@ -70,6 +66,7 @@ class Control:
     store: Store
     keyring: Keyring
     channels: Channels
+    server: Server
     clock: Clock
     readiness: Callable[[], Sequence[str]]
 
@@ -130,7 +127,7 @@ class Control:
 
     async def create(self, request: web.Request, caller: Caller) -> web.Response:
         """Make a key; the answer is the only place its text is ever seen."""
-        wish = wished(await _read(request, NewKey))
+        wish = wished(await read_model(request, NewKey, self.server))
         key, text = new_key(wish)
         await self.store.create_key(key, caller.actor)
         await self.keyring.reload()
@@ -147,7 +144,7 @@ class Control:
 
     async def backup(self, request: web.Request, caller: Caller) -> web.Response:
         """Write a consistent copy of the store."""
-        path = Path((await _read(request, BackupTo)).path)
+        path = Path((await read_model(request, BackupTo, self.server)).path)
         try:
             await self.store.backup(path)
         except ValueError as error:
@@ -203,15 +200,6 @@ def notice_json(matter: Any) -> dict[str, Any]:
         "due": answer.moment(notice.due),
         "told": {name: answer.moment(at) for name, at in notice.told.items()},
     }
-
-
-async def _read(request: web.Request, kind: type[_Model]) -> _Model:
-    require_json(request)
-    body = await read_body(request, _BODY_BYTES_MAX, _BODY_SECONDS)
-    found, faults = json.model(kind, json.read(body))
-    if found is None:
-        raise invalid(faults)
-    return found
 
 
 def local_peer(request: web.Request) -> Caller | None:

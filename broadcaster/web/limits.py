@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import re
 from http import HTTPStatus
+from typing import TypeVar
 
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
+from pydantic import BaseModel
 
+from broadcaster.config import Server
+from broadcaster.intake import json
+from broadcaster.intake.faults import invalid
 from broadcaster.web.problems import Handler, Problem
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?", re.ASCII)
 _JSON = "application/json"
 _CAP = "application/cap+xml"
 _UTF8 = frozenset({"utf-8", "utf8"})
+_Model = TypeVar("_Model", bound=BaseModel)
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -87,6 +93,16 @@ async def read_body(request: web.Request, bytes_max: int, seconds: float) -> byt
     except (web.RequestPayloadError, ConnectionError):
         raise Problem(400, "body-broken", "The body broke off or is not well-formed.") from None
     return bytes(body)
+
+
+async def read_model(request: web.Request, kind: type[_Model], server: Server) -> _Model:
+    """Return the body as a model. Raises Problem, Malformed or Invalid with every fault."""
+    require_json(request)
+    body = await read_body(request, server.json_bytes_max, server.body_seconds)
+    found, faults = json.model(kind, json.read(body))
+    if found is None:
+        raise invalid(faults)
+    return found
 
 
 def _too_large(bytes_max: int) -> Problem:

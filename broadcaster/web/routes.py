@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -44,3 +45,8 @@ class Route:
     body_required: bool = True
     answers: Mapping[int, str | None] = field(default_factory=dict)
     refusals: Sequence[int] = ()
+
+
+def form_of(pattern: re.Pattern[str]) -> dict[str, object]:
+    """Return the schema of a text that must match a pattern as a whole."""
+    return {"type": "string", "pattern": f"^(?:{pattern.pattern})$"}

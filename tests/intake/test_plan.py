@@ -14,7 +14,7 @@ import pytest
 from broadcaster.alert import Submission
 from broadcaster.channels import Limits, Measure
 from broadcaster.delivery import State
-from broadcaster.intake.plan import Draft, Planner, Version, all_clear, content_hash, new_id
+from broadcaster.intake.plan import Draft, Planner, Version, content_hash, new_id
 from broadcaster.record import Accepted, Planned
 from broadcaster.render import Renderer
 from tests.kit import NOW, FakeChannel
@@ -203,17 +203,6 @@ def test_the_hash_covers_every_text(tmp_path: Path) -> None:
     assert message is not None
     changed = replace(rows[0], message=replace(message, text=message.text + "!"))
     assert content_hash([changed, *rows[1:]]) != content_hash(rows)
-
-
-def test_an_all_clear_says_its_text_in_one_language(tmp_path: Path) -> None:
-    """A German sentence does not appear under an English heading."""
-    both = said(info=[info(), info(language="en", event="Major fire")])
-    ended = draft(tmp_path, both).accepted.alert
-    german, english = all_clear(ended, "Feuer aus.", None)
-    assert (german.description, english.description) == ("Feuer aus.", None)
-    german, english = all_clear(ended, "Fire is out.", "EN")
-    assert (german.description, english.description) == (None, "Fire is out.")
-    assert german.instruction is None
 
 
 def test_no_two_deliveries_share_an_id_or_a_key(tmp_path: Path) -> None:
