@@ -44,6 +44,7 @@ log = structlog.get_logger(__name__)
 
 SOCKET_NAME = "broadcaster.sock"
 MIND_SECONDS = 1.0
+FORGET_SECONDS = 3600.0
 OURSELVES = "broadcaster"  # in the place of a channel's name, in notices about the daemon itself
 FAULT_EXIT = 70  # EX_SOFTWARE: the supervisor starts the process again
 CONFIG_EXIT = 78  # EX_CONFIG: starting again will not help
@@ -78,6 +79,7 @@ class Service:
         planner = Planner(parts.channels, parts.config, parts.renderer, self._limits)
         self.intake = Intake(store, planner, clock, self._accepted)
         self._untold = 0
+        self._forget_at = 0.0
         # Perhaps told before a restart: taken back as soon as all is seen to be well.
         self._told = {NoticeKind.CLOCK, NoticeKind.STORAGE}
         self._tasks: list[asyncio.Task[None]] = []
@@ -162,6 +164,9 @@ class Service:
             await self.parts.clock.sleep(MIND_SECONDS)
 
     async def _mind_once(self) -> None:
+        if (now := self.parts.clock.elapsed()) >= self._forget_at:
+            self._forget_at = now + FORGET_SECONDS
+            await self.store.forget()
         self._untold = len(self.notices.not_told(await self.store.due_notices()))
         drift = self.store.drift()
         wrong = f"the wall clock is {drift.total_seconds():+.0f} s off elapsed time"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import sqlite3
 from collections import Counter
@@ -256,7 +257,7 @@ class Store:
         """Write down how an attempt ended; return the delivery's state after it."""
         at = self._moment()
         return await self._engine.write(
-            lambda db: outbox.record(db, delivery.id, delivery.attempts, end, at)
+            lambda db: outbox.record(db, delivery.id, delivery.attempts, end, at), patient=True
         )
 
     async def overran(self, delivery: Delivery, end: End) -> None:
@@ -267,7 +268,7 @@ class Store:
     async def to_read(self, channel: str, most: int) -> list[ToRead]:
         """Return unknown rows of a channel that are due for a look."""
         at = self._moment()
-        return await self._engine.read(lambda db: resolving.to_read(db, channel, most, at))
+        return await self._engine.write(lambda db: resolving.to_read(db, channel, most, at))
 
     async def found(self, delivery: Delivery, receipt: Receipt) -> State:
         """Reading back has found the post."""
@@ -305,8 +306,11 @@ class Store:
 
     async def recount(self) -> None:
         """Count anew what is kept in memory; a lost database may have committed unheard."""
-        self.tally = Counter(await self._engine.read(reading.tally))
+        await self._engine.read(reading.tally, self._replace_tally)
         self.accepted_count = await self._engine.read(reading.accepted_count)
+
+    def _replace_tally(self, counted: Mapping[tuple[str, str], int]) -> None:
+        self.tally = Counter(counted)
 
     async def expire(self) -> int:
         """End what was not sent before its alert expired."""
@@ -417,6 +421,11 @@ class Store:
 
     # Housekeeping
 
+    async def forget(self) -> int:
+        """Drop answers that were kept their time (30 days, or the alert's life); return how many."""
+        now = self._clock.now()
+        return await self._engine.write(lambda db: accepting.forget(db, now))
+
     async def backup(self, path: Path) -> None:
         """Write a consistent copy. Raises ValueError with a sentence where that is not possible."""
         if self._table.path is None:
@@ -434,6 +443,12 @@ def _refuse_target(path: Path, source: Path) -> None:
 
 
 def _copy(db: Database, path: Path) -> None:
-    with contextlib.closing(sqlite3.connect(path)) as target:
-        db.connection.backup(target)
-    path.chmod(0o600)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as target:
+            db.connection.backup(target)
+    except sqlite3.Error as error:
+        path.unlink()
+        if getattr(error, "sqlite_errorname", "").startswith("SQLITE_CORRUPT"):
+            raise
+        raise ValueError(f"{path} could not be written: {error}") from error

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import bindparam, delete, func, or_, select, update
 
-from broadcaster.alert import MsgType
+from broadcaster.alert import Alert, MsgType
 from broadcaster.delivery import Delivery, State, delivery_key
 from broadcaster.record import Acceptance, Accepted, NoticeKind, Plan, Planned, Refused
 from broadcaster.store import journal
@@ -23,6 +23,7 @@ KEPT = timedelta(days=30)
 _KEY_USED = select(idempotency.c.alert).where(
     idempotency.c.scope == bindparam("scope"), idempotency.c.key == bindparam("key")
 )
+_FORGET = delete(idempotency).where(idempotency.c.kept_until < bindparam("before"))
 _IDENTIFIER_USED = select(alert.c.id).where(
     alert.c.sender == bindparam("sender"), alert.c.identifier == bindparam("identifier")
 )
@@ -72,7 +73,7 @@ _POSTS_TODAY = select(func.count().label("n")).where(
     delivery.c.accepted >= bindparam("since"),
     ~among(delivery.c.state, (State.WITHHELD, State.SUPERSEDED, State.EXPIRED)),
 )
-_LAST_STAMP = select(channel.c.last_stamp).where(channel.c.name == bindparam("of"))
+_LAST_STAMPS = select(channel.c.name, channel.c.last_stamp)
 _KEEP_STAMP = (
     update(channel).where(channel.c.name == bindparam("of")).values(last_stamp=bindparam("stamp"))
 )
@@ -175,9 +176,11 @@ def _settle_plan(db: Database, plan: Plan) -> list[Delivery]:
         carried = {row["channel"]: row["type"] for row in found}
     planned = [_decide(db, plan, one, one.channel in carried) for one in plan.deliveries]
     planned += _no_longer_configured(plan, carried)
-    stamps: dict[str, int] = {}
+    stamps = {row["name"]: row["last_stamp"] or 0 for row in db.rows(_LAST_STAMPS)}
     until = plan.deliver_until or accepted.expires
-    return [_delivery(db, accepted, one, stamps, until) for one in planned]
+    deliveries = [_delivery(accepted, one, stamps, until) for one in planned]
+    _keep_stamps(db, deliveries)
+    return deliveries
 
 
 def _decide(db: Database, plan: Plan, one: Planned, carried: bool) -> Planned:  # noqa: FBT001
@@ -217,11 +220,11 @@ def _no_longer_configured(plan: Plan, carried: dict[str, str]) -> list[Planned]:
 
 
 def _delivery(
-    db: Database, accepted: Accepted, one: Planned, stamps: dict[str, int], until: datetime
+    accepted: Accepted, one: Planned, stamps: dict[str, int], until: datetime
 ) -> Delivery:
     now = accepted.accepted
     queued = one.state is State.QUEUED
-    stamp = _stamp(db, one.channel, now, stamps) if queued else to_us(now)
+    stamp = _stamp(one.channel, now, stamps) if queued else to_us(now)
     return Delivery(
         id=one.id,
         alert=accepted.id,
@@ -237,23 +240,35 @@ def _delivery(
         key=one.key,
         generation=0,
         stamp=from_us(stamp),
-        rank=0
-        if accepted.alert.msg_type is not MsgType.ALERT
-        else 1 + accepted.alert.severity.rank,
+        rank=_rank(accepted.alert),
         expires=until,
         accepted=now,
         due=now if queued else None,
     )
 
 
-def _stamp(db: Database, name: str, now: datetime, stamps: dict[str, int]) -> int:
+def _rank(said: Alert) -> int:
+    """All-clear and correction first, then by severity."""
+    if said.is_all_clear or said.msg_type is not MsgType.ALERT:
+        return 0
+    return 1 + said.severity.rank
+
+
+def _stamp(name: str, now: datetime, stamps: dict[str, int]) -> int:
     """Return the acceptance time in microseconds, strictly increasing per channel."""
-    if name not in stamps:
-        row = db.row(_LAST_STAMP, of=name)
-        stamps[name] = (row["last_stamp"] if row else None) or 0
-    stamps[name] = max(to_us(now), stamps[name] + 1)
-    db.change(_KEEP_STAMP, of=name, stamp=stamps[name])
+    stamps[name] = max(to_us(now), stamps.get(name, 0) + 1)
     return stamps[name]
+
+
+def _keep_stamps(db: Database, deliveries: Sequence[Delivery]) -> None:
+    """Keep the last stamp of every channel that was given one; a later part has a later stamp."""
+    last = {one.channel: to_us(one.stamp) for one in deliveries if one.state is State.QUEUED}
+    db.change_many(_KEEP_STAMP, ({"of": name, "stamp": at} for name, at in last.items()))
+
+
+def forget(db: Database, now: datetime) -> int:
+    """Drop answers that were kept their time; return how many."""
+    return db.change(_FORGET, before=to_us(now))
 
 
 def _keep_answer(db: Database, plan: Plan, answer: bytes) -> None:
