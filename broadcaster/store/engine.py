@@ -11,6 +11,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -29,6 +30,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 Row = dict[str, Any]
 BATCH_MAX = 256
+PATIENCE_SECONDS = 0.005  # how long the end of an attempt waits for others to share its sync
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,9 @@ class _Operation:
     run: Callable[[Database], Any]
     future: asyncio.Future[Any]
     writes: bool
-    needs_space: bool
+    needs_space: bool = False
+    patient: bool = False
+    then: Callable[[Any], None] | None = None
     result: Any = None
     error: Exception | None = None
 
@@ -143,6 +147,7 @@ class Engine:
     database: Database | None = None
     full: bool = False
     broken: str | None = None
+    stopped: bool = False
     _queue: queue.SimpleQueue[_Operation | None] = field(default_factory=queue.SimpleQueue)
     _thread: threading.Thread | None = None
 
@@ -151,29 +156,48 @@ class Engine:
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
 
-    async def write(self, run: Callable[[Database], T], *, needs_space: bool = False) -> T:
+    async def write(
+        self, run: Callable[[Database], T], *, needs_space: bool = False, patient: bool = False
+    ) -> T:
         """Run an operation in the next shared transaction; return its result once committed.
 
         `needs_space`: refused with StorageFull while the disk is full; all others use the space
-        that the ballast gave back.
+        that the ballast gave back. `patient`: others of its kind may join it for some milliseconds;
+        anything that is not patient takes it along at once.
         """
-        return await self._submit(run, writes=True, needs_space=needs_space)
+        return await self._submit(run, writes=True, needs_space=needs_space, patient=patient)
 
-    async def read(self, run: Callable[[Database], T]) -> T:
-        """Run a short read between two transactions."""
-        return await self._submit(run, writes=False, needs_space=False)
+    async def read(
+        self, run: Callable[[Database], T], then: Callable[[T], None] | None = None
+    ) -> T:
+        """Run a short read between two transactions.
+
+        `then` takes the result in the loop, before anything of a later transaction is heard of.
+        """
+        return await self._submit(run, writes=False, then=then)
 
     async def stop(self) -> None:
         """Finish what is queued and close the connection."""
+        self.stopped = True
         self._queue.put(None)
         if self._thread:
             await asyncio.to_thread(self._thread.join)
 
-    async def _submit(self, run: Callable[[Database], T], *, writes: bool, needs_space: bool) -> T:
+    async def _submit(
+        self,
+        run: Callable[[Database], T],
+        *,
+        writes: bool,
+        needs_space: bool = False,
+        patient: bool = False,
+        then: Callable[[T], None] | None = None,
+    ) -> T:
         if self.broken:
             raise StoreBroken(self.broken)
+        if self.stopped:
+            raise StoreUnavailable("the store is closed")
         future: asyncio.Future[T] = self.loop.create_future()
-        self._queue.put(_Operation(run, future, writes, needs_space))
+        self._queue.put(_Operation(run, future, writes, needs_space, patient, then))
         return await future
 
     # What follows runs in the store's thread.
@@ -188,16 +212,19 @@ class Engine:
         first = self._queue.get()
         if first is None:
             return None
-        batch = [first]
+        batch, patient = [first], first.patient
+        until = time.monotonic() + PATIENCE_SECONDS
         while len(batch) < BATCH_MAX:
+            wait = max(until - time.monotonic(), 0) if patient else 0
             try:
-                following = self._queue.get_nowait()
+                following = self._queue.get(timeout=wait)
             except queue.Empty:
                 break
             if following is None:
                 self._queue.put(None)
                 break
             batch.append(following)
+            patient = patient and following.patient
         return batch
 
     def _run(self, batch: list[_Operation]) -> None:
@@ -214,15 +241,17 @@ class Engine:
             log.debug("store_loop_closed")
 
     def _settle(self, batch: list[_Operation], moves: list[Moved]) -> None:
+        if moves:
+            self.on_commit(moves)
         for one in batch:
+            if one.then and one.error is None:
+                one.then(one.result)
             if one.future.done():  # the caller was cancelled; what was committed stays
                 continue
             if one.error is not None:
                 one.future.set_exception(one.error)
             else:
                 one.future.set_result(one.result)
-        if moves:
-            self.on_commit(moves)
 
     def _commit(self, batch: list[_Operation]) -> list[Moved]:
         if not batch:
@@ -288,7 +317,7 @@ class Engine:
         try:
             one.result = one.run(database)
         except Exception as error:
-            if isinstance(error, _DRIVER_ERRORS) and not isinstance(error, _CONSTRAINT_ERRORS):
+            if isinstance(error, _DRIVER_ERRORS) and not isinstance(error, _OWN_ERRORS):
                 raise
             return error
         return None
@@ -340,4 +369,9 @@ class Engine:
 
 
 _DRIVER_ERRORS: tuple[type[BaseException], ...] = (sqlite3.Error, psycopg.Error)
-_CONSTRAINT_ERRORS = (sqlite3.IntegrityError, psycopg.IntegrityError)
+# The fault of one operation's values: the connection and everybody else's work are sound.
+_OWN_ERRORS = (
+    sqlite3.IntegrityError,
+    psycopg.IntegrityError,
+    psycopg.DataError,
+)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Text, bindparam, func, select, update
 
 from broadcaster.delivery import State
 from broadcaster.record import Notice, NoticeKind
@@ -38,7 +38,7 @@ _ALERT = select(alert.c.incident, alert.c.version, alert.c.body).where(
     alert.c.id == bindparam("of")
 )
 _SAME_OPEN = select(notice.c.id).where(
-    notice.c.channel == bindparam("on"),
+    func.coalesce(notice.c.channel, "") == func.coalesce(bindparam("on", type_=Text), ""),
     notice.c.kind == bindparam("of_kind"),
     notice.c.alert.is_(None),
     notice.c.closed.is_(None),
@@ -124,7 +124,7 @@ def close(db: Database, notices: Sequence[int], now: datetime) -> None:
 
 def tell_once(db: Database, one: NewNotice, now: datetime) -> None:
     """Tell about a channel or the daemon itself, unless the same is being told already."""
-    if not db.rows(_SAME_OPEN, on=one.channel or "", of_kind=one.kind.value):
+    if not db.rows(_SAME_OPEN, on=one.channel, of_kind=one.kind.value):
         journal.tell(db, now, [one])
 
 

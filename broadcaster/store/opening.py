@@ -48,16 +48,19 @@ def connect(url: str, path: Path | None) -> Database:
 def _connect_sqlite(path: Path) -> Database:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = not path.exists()
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
+    except sqlite3.DatabaseError as error:
+        raise _opening_error(error, path) from error
     try:
         _settings(connection)
         if fresh:
             path.chmod(0o600)
         _integrity(connection)
         _migrate(connection, "sqlite://")
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, sa.exc.DBAPIError) as error:
         connection.close()
-        raise _opening_error(error, path) from error
+        raise _opening_error(getattr(error, "orig", error), path) from error
     except (StoreBroken, StoreUnavailable):
         connection.close()
         raise
@@ -80,11 +83,13 @@ def _integrity(connection: sqlite3.Connection) -> None:
         raise StoreBroken(f"the database is damaged: {found[0][0]}; restore a backup")
 
 
-def _opening_error(error: sqlite3.DatabaseError, path: Path) -> Exception:
+def _opening_error(error: BaseException | None, path: Path) -> Exception:
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return StoreUnavailable(f"{path} is in use by another process; only one daemon may run")
-    return StoreBroken(f"{path} cannot be used: {error}; restore a backup")
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return StoreBroken(f"{path} is damaged: {error}; restore a backup")
+    return StoreBroken(f"{path} cannot be used: {error}")
 
 
 def _connect_postgresql(url: str) -> Database:
@@ -92,6 +97,8 @@ def _connect_postgresql(url: str) -> Database:
         connection = psycopg.connect(url, autocommit=True, connect_timeout=5)
     except psycopg.OperationalError as error:
         raise StoreUnavailable(f"PostgreSQL cannot be reached: {type(error).__name__}") from error
+    except psycopg.Error:  # its text may quote the address, and so the password in it
+        raise StoreUnavailable("the address of PostgreSQL cannot be read") from None
     try:
         _check_postgresql(connection)
         _migrate(connection, "postgresql+psycopg://")
