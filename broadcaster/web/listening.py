@@ -28,13 +28,17 @@ class Patience:
 
     `idle_seconds`: until the headers are complete, and between two requests of one connection.
     `lingering_seconds`: how long an unread body is still taken in after its answer.
+    `proxies`: addresses that stand for many callers, so that only the total binds them.
+    `unread_seconds`: how long an answer may stay unread before the kernel ends the connection.
     """
 
     idle_seconds: float = 10.0
     lingering_seconds: float = 2.0
+    unread_seconds: float = 30.0
     drain_seconds: float = 5.0
     connections_per_address: int = 200
     connections: int = 2000
+    proxies: tuple[str, ...] = ("127.0.0.1", "::1")
 
 
 @dataclass(slots=True)
@@ -47,8 +51,10 @@ class Crowd:
     def enter(self, address: str) -> bool:
         """Count a connection in; False if there are too many already."""
         self.by_address[address] += 1
-        full = self.by_address.total() > self.patience.connections
-        return not full and self.by_address[address] <= self.patience.connections_per_address
+        if self.by_address.total() > self.patience.connections:
+            return False
+        most = self.patience.connections_per_address
+        return address in self.patience.proxies or self.by_address[address] <= most
 
     def leave(self, address: str) -> None:
         """Count it out."""
@@ -71,8 +77,15 @@ class Connection(RequestHandler):
         super().connection_made(transport)
         peer = transport.get_extra_info("peername")
         self._address = peer[0] if isinstance(peer, tuple) else "local"
+        if isinstance(peer, tuple):
+            self._limit_unread(transport)
         if not self._crowd.enter(self._address):
             self.force_close()
+
+    def _limit_unread(self, transport: asyncio.BaseTransport) -> None:
+        milliseconds = round(self._crowd.patience.unread_seconds * 1000)
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._address:

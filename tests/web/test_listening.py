@@ -43,7 +43,7 @@ async def test_an_error_of_our_own_is_a_problem_document_without_details(
 
 async def test_one_address_holds_only_so_many_connections(tmp_path: Path) -> None:
     """The rest are closed at once, and there is room again when some leave."""
-    few = Patience(idle_seconds=5, connections_per_address=3, drain_seconds=0.1)
+    few = Patience(idle_seconds=5, connections_per_address=3, drain_seconds=0.1, proxies=())
     async with opened(tmp_path, patience=few) as door:
         await door.http.close()
         held = [await asyncio.open_connection("127.0.0.1", door.port) for _ in range(3)]
@@ -53,6 +53,30 @@ async def test_one_address_holds_only_so_many_connections(tmp_path: Path) -> Non
             await writer.wait_closed()
         raw = await door.raw(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert raw.startswith(b"HTTP/1.1 200")
+
+
+async def test_an_answer_nobody_reads_is_not_kept_for_ever() -> None:
+    """The kernel ends the connection; else its handler would wait for the reader until the end."""
+    ended = asyncio.Event()
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(bytes(100_000))
+        finally:
+            ended.set()
+
+    app = web.Application()
+    app.router.add_get("/", endless)
+    impatient = Patience(unread_seconds=0.5, drain_seconds=0.1)
+    async with listening(app, address=("127.0.0.1", 0), patience=impatient) as place:
+        _, writer = await asyncio.open_connection("127.0.0.1", place.port, limit=1024)
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        async with asyncio.timeout(20):
+            await ended.wait()
+        writer.close()
 
 
 def test_a_crowd_counts_all_addresses_together() -> None:
@@ -65,6 +89,13 @@ def test_a_crowd_counts_all_addresses_together() -> None:
     crowd.leave("a")
     assert crowd.enter("c")
     assert "a" not in crowd.by_address
+
+
+def test_a_proxy_may_hold_more_connections_than_one_caller() -> None:
+    """It stands for many."""
+    crowd = Crowd(Patience(connections_per_address=1, proxies=("10.0.0.1",)))
+    assert [crowd.enter("10.0.0.1"), crowd.enter("10.0.0.1")] == [True, True]
+    assert [crowd.enter("10.0.0.2"), crowd.enter("10.0.0.2")] == [True, False]
 
 
 async def test_a_stale_socket_of_an_ended_daemon_is_replaced(tmp_path: Path) -> None:
