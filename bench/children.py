@@ -254,8 +254,9 @@ async def _ready(process: asyncio.subprocess.Process, log: Path) -> int:
 
 def _port_in(log: Path) -> int:
     """Return the port that a log names as ready, 0 while it does not."""
-    lines = [line for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
-    ready = (one for one in map(json.loads, lines) if one["event"] == "ready")
+    whole, _, _ = log.read_text().rpartition("\n")
+    lines = (json.loads(line) for line in whole.splitlines() if line.startswith("{"))
+    ready = (one for one in lines if one["event"] == "ready")
     return next((int(one["port"]) for one in ready), 0)
 
 
