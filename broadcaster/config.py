@@ -6,6 +6,7 @@ Secrets come only from files (`*_file`), relative to the configuration or to
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import stat
 import tomllib
@@ -79,6 +80,14 @@ def _public_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is no address or network like 10.0.0.0/8") from None
+    return text
+
+
 class Server(Table):
     """`[server]`: where it listens and how it is reached."""
 
@@ -91,7 +100,7 @@ class Server(Table):
         str, StringConstraints(pattern=r"^https?://[^\s/]+(/\S*)?$"), AfterValidator(_public_url)
     ]
     timezone: Annotated[str, AfterValidator(_timezone)]
-    trusted_proxies: tuple[str, ...] = ()
+    trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
     open_metrics: bool = False
     json_bytes_max: Annotated[int, Field(ge=1024, le=10_485_760)] = 65_536
     cap_bytes_max: Annotated[int, Field(ge=1024, le=10_485_760)] = 262_144
