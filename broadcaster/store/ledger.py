@@ -34,8 +34,9 @@ _SWITCH = (
 _PROBED = (
     update(channel)
     .where(channel.c.name == bindparam("of"))
-    .values(readiness=bindparam("found"), probed=bindparam("at"), limits=bindparam("known"))
+    .values(readiness=bindparam("found"), probed=bindparam("at"))
 )
+_LIMITS = update(channel).where(channel.c.name == bindparam("of")).values(limits=bindparam("known"))
 
 
 def keys(db: Database) -> list[Key]:
@@ -131,7 +132,7 @@ def switch(db: Database, name: str, why: str | None) -> None:
 def probed(
     db: Database, name: str, found: Readiness, limits: Mapping[str, int], now: datetime
 ) -> None:
-    """Keep what a probe found."""
+    """Keep what a probe found; limits once read stay until others are read."""
     readiness = {
         "ready": found.ready,
         "sentence": found.sentence,
@@ -141,6 +142,6 @@ def probed(
         "quota_left": found.quota_left,
         "limits": dict(found.limits),
     }
-    db.change(
-        _PROBED, of=name, found=to_json(readiness), at=to_us(now), known=to_json(dict(limits))
-    )
+    db.change(_PROBED, of=name, found=to_json(readiness), at=to_us(now))
+    if limits:
+        db.change(_LIMITS, of=name, known=to_json(dict(limits)))
