@@ -69,6 +69,9 @@ __all__ = [
 ]
 
 
+FEW = 256  # queued rows that one statement may read to claim for all channels at once
+
+
 @dataclass(slots=True, eq=False)
 class Changes:
     """Wakes whoever follows an alert. `wait` returns at once if something changed meanwhile."""
@@ -251,7 +254,9 @@ class Store:
     async def claim(self, free: Mapping[str, int], hold: timedelta) -> Claims:
         """Write the intent for due rows, as many per channel as it has free slots."""
         at = self._moment()
-        return await self._engine.write(lambda db: outbox.claim(db, free, at, hold))
+        queued = sum(count for (_, state), count in self.tally.items() if state == State.QUEUED)
+        few = queued <= FEW
+        return await self._engine.write(lambda db: outbox.claim(db, free, at, hold, few=few))
 
     async def record(self, delivery: Delivery, end: End) -> State:
         """Write down how an attempt ended; return the delivery's state after it."""

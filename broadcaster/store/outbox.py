@@ -6,6 +6,7 @@ the same transaction that writes the intent.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -29,6 +30,7 @@ from broadcaster.store.rows import (
     delivery_of,
     from_us,
     maybe_plain,
+    maybe_time,
     plain,
     receipt_from_json,
     receipt_to_json,
@@ -49,18 +51,19 @@ _DUE = (
     select(delivery, incident.c.newest, incident.c.ended)
     .join(incident, incident.c.id == delivery.c.incident)
     .where(
-        delivery.c.channel == bindparam("of"),
         delivery.c.state == State.QUEUED.value,
         delivery.c.due <= bindparam("now"),
         (delivery.c.accepted <= bindparam("held_since")) | ~_OLDER_OPEN,
     )
     .order_by(delivery.c.rank, delivery.c.accepted, delivery.c.position)
-    .limit(bindparam("most"))
 )
-_NEXT_DUE = select(func.min(delivery.c.due).label("due")).where(
-    delivery.c.channel == bindparam("of"),
-    among(delivery.c.state, (State.QUEUED, State.UNKNOWN)),
+_DUE_ON = _DUE.where(delivery.c.channel == bindparam("of")).limit(bindparam("most"))
+_NEXT_DUE = (
+    select(delivery.c.channel, func.min(delivery.c.due).label("due"))
+    .where(among(delivery.c.state, (State.QUEUED, State.UNKNOWN)))
+    .group_by(delivery.c.channel)
 )
+_NEXT_DUE_ON = _NEXT_DUE.where(delivery.c.channel == bindparam("of"))
 _INTENT = (
     update(delivery)
     .where(delivery.c.id == bindparam("row_id"))
@@ -142,7 +145,10 @@ _OPEN_CHANNELS = (
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What one claim found: rows now in `sending`, and per channel when to look again."""
+    """What one claim found: rows now in `sending`, and per channel when to look again.
+
+    A channel whose slots were all filled is not in `next_due`: it looks again as one gets free.
+    """
 
     deliveries: Sequence[Delivery]
     next_due: Mapping[str, datetime | None]
@@ -171,20 +177,42 @@ class Moment:
     expiry: datetime
 
 
-def claim(db: Database, free: Mapping[str, int], at: Moment, hold: timedelta) -> Claims:
-    """Write the intent for due rows of the given channels, as many as each has free slots."""
-    now = at.now
-    claimed: list[Row] = []
-    for name, most in free.items():
-        rows = db.rows(_DUE, of=name, now=to_us(now), held_since=to_us(now - hold), most=most)
-        claimed += _sort_out(db, rows, at)
-    deliveries = _write_intents(db, claimed, now)
-    return Claims(deliveries, {name: _next_due(db, name) for name in free})
+def claim(
+    db: Database, free: Mapping[str, int], at: Moment, hold: timedelta, *, few: bool = False
+) -> Claims:
+    """Write the intent for due rows of the given channels, as many as each has free slots.
+
+    `few`: so little is queued in all that one statement for all channels costs less than one each.
+    """
+    rows = _due(db, free, at.now, hold, few=few)
+    deliveries = _write_intents(db, _sort_out(db, rows, at), at.now)
+    taken = Counter(row["channel"] for row in rows)
+    rest = [name for name, most in free.items() if taken[name] < most]
+    return Claims(deliveries, _next_due(db, rest, few=few))
 
 
-def _next_due(db: Database, name: str) -> datetime | None:
-    row = db.row(_NEXT_DUE, of=name)
-    return from_us(row["due"]) if row and row["due"] is not None else None
+def _due(
+    db: Database, free: Mapping[str, int], now: datetime, hold: timedelta, *, few: bool
+) -> list[Row]:
+    times = {"now": to_us(now), "held_since": to_us(now - hold)}
+    if not few:
+        each = (db.rows(_DUE_ON, of=name, most=most, **times) for name, most in free.items())
+        return [row for rows in each for row in rows]
+    left = Counter(free)
+    rows = []
+    for row in db.rows(_DUE, **times):
+        left[row["channel"]] -= 1
+        if left[row["channel"]] >= 0:
+            rows.append(row)
+    return rows
+
+
+def _next_due(db: Database, names: Sequence[str], *, few: bool) -> dict[str, datetime | None]:
+    rows = db.rows(_NEXT_DUE) if few and names else []
+    for name in () if few else names:
+        rows += db.rows(_NEXT_DUE_ON, of=name)
+    found = {row["channel"]: row["due"] for row in rows}
+    return {name: maybe_time(found.get(name)) for name in names}
 
 
 def _sort_out(db: Database, rows: list[Row], at: Moment) -> list[Row]:
