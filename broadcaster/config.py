@@ -54,6 +54,7 @@ class ConfigError(Exception):
 _LONGEST = 31_536_000.0  # a year of seconds; much more, and sums of times would overflow
 Positive = Annotated[float, Field(gt=0, le=_LONGEST)]
 NotNegative = Annotated[float, Field(ge=0, le=_LONGEST)]
+Waits = Annotated[tuple[NotNegative, ...], Field(min_length=1)]
 
 
 class Table(BaseModel):
@@ -183,9 +184,7 @@ class Timing(Table):
 
     attempt_seconds: Positive = 15.0
     connect_seconds: Positive = 5.0
-    waits_seconds: Annotated[tuple[NotNegative, ...], Field(min_length=1)] = (
-        *(0, 2, 5, 10, 20, 40, 60),
-    )
+    waits_seconds: Waits = (0, 2, 5, 10, 20, 40, 60)
     server_key_read_seconds: Positive = 5.0
     caller_id_read_seconds: Positive = 1.0
     read_back_seconds: tuple[Positive, Positive, Positive] = (3, 30, 90)
