@@ -247,7 +247,7 @@ def web_services(service: Service) -> Services:
         service.readiness,
         service.metrics,
         service.take_down,
-        service.dispatcher.wake,
+        service.dispatcher.resume,
     )
 
 

@@ -87,7 +87,7 @@ class Intake:
         if version.replaces is None:
             number = await self.store.next_incident(self.planner.year(self.clock.now()))
             version = replace(version, incident=number)
-        draft = self.planner.draft(said, version, caller.actor, self.clock.now())
+        draft = self.planner.draft(said, version, caller, self.clock.now())
         _refuse_unfit(draft, strict=request.strict)
         plan = replace(
             self.planner.plan(draft, version),
@@ -108,7 +108,7 @@ class Intake:
         if version.replaces is None:
             number = f"{self.planner.year(now)}-{_PREVIEW_NUMBER}"
             version = replace(version, incident=number)
-        draft = self.planner.draft(said, version, caller.actor, now)
+        draft = self.planner.draft(said, version, caller, now)
         rows = [(as_delivery(one, draft.accepted), ()) for one in draft.deliveries]
         return answer.alert_json(draft.accepted, rows, now)
 
@@ -146,7 +146,7 @@ class Intake:
             info=all_clear(ended, text, language),
         )
         version = await references.following(self.store, newest)
-        draft = self.planner.draft(said, version, caller.actor, self.clock.now())
+        draft = self.planner.draft(said, version, caller, self.clock.now())
         return self._done(await self.store.accept(self.planner.plan(draft, version)))
 
     async def _place(self, said: Submission, caller: Caller) -> tuple[Version, Submission]:

@@ -19,7 +19,8 @@ def permit_sender(said: Submission, caller: Caller) -> None:
 def permit(said: Submission, caller: Caller, targets: Sequence[str]) -> None:
     """Raise Forbidden naming every limit of the key that an alert breaks.
 
-    `targets` are the channels it would go out on. An all-clear is never held up by a limit: whoever
+    `targets` are the channels it would go out on; a key for only some of them has it withheld on the
+    others, and one for none of them is refused. An all-clear is never held up by a limit: whoever
     may speak for the sender may take a warning back everywhere.
     """
     if said.is_all_clear and said.references is not None:
@@ -37,10 +38,9 @@ def _severity(said: Submission, caller: Caller) -> Iterator[Fault]:
 
 
 def _channels(caller: Caller, targets: Sequence[str]) -> Iterator[Fault]:
-    for name in targets:
-        if not caller.may_use(name):
-            detail = f"it would go out on {name}, which is beyond this key"
-            yield Fault("", detail, "channel-not-allowed")
+    if targets and not any(caller.may_use(name) for name in targets):
+        detail = f"it would go out on {', '.join(targets)}, and this key may use none of them"
+        yield Fault("", detail, "channel-not-allowed")
 
 
 def _forbidden(faults: Sequence[Fault]) -> Forbidden:

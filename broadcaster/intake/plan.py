@@ -22,6 +22,7 @@ from broadcaster.alert import (
     Status,
     Submission,
 )
+from broadcaster.auth import Caller
 from broadcaster.channels import Channel, Limits
 from broadcaster.config import Config
 from broadcaster.delivery import Delivery, Message, State, delivery_key
@@ -48,6 +49,7 @@ class Draft:
     """An alert as it would be accepted. `unfit` says which channels could not carry its text."""
 
     accepted: Accepted
+    caller: Caller
     deliveries: list[Planned] = field(default_factory=list)
     unfit: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -86,10 +88,10 @@ class Planner:
             if name in carried or not (said.is_all_clear or policy.withheld(said, channel))
         ]
 
-    def draft(self, said: Submission, version: Version, actor: str, now: datetime) -> Draft:
+    def draft(self, said: Submission, version: Version, caller: Caller, now: datetime) -> Draft:
         """Complete, render and lay out an alert. Every text is fixed here."""
-        accepted = self._accepted(said, version, actor, now)
-        draft, facts = Draft(accepted), self._facts(accepted, version)
+        accepted = self._accepted(said, version, caller.actor, now)
+        draft, facts = Draft(accepted, caller), self._facts(accepted, version)
         for channel in self.channels.values():
             self._lay_out(draft, facts, version, channel)
         return self._finish(draft)
@@ -153,7 +155,7 @@ class Planner:
 
     def _lay_out(self, draft: Draft, facts: Facts, version: Version, channel: Channel) -> None:
         """Add the deliveries of one channel: withheld by rule, withheld for its text, or queued."""
-        rule = self._rule(draft.accepted, channel)
+        rule = self._rule(draft, channel)
         if rule is not None and channel.config.name not in version.carried:
             part = _first_language(draft.accepted.alert, channel)
             draft.deliveries.append(_row(draft, channel, Rendered(part, None, rule)))
@@ -162,11 +164,13 @@ class Planner:
             draft.deliveries.append(_row(draft, channel, rendered, rule=rule, by_rule=False))
             _warn(draft, f"{channel.config.name} ({rendered.part})", rendered)
 
-    def _rule(self, accepted: Accepted, channel: Channel) -> str | None:
+    def _rule(self, draft: Draft, channel: Channel) -> str | None:
         """Say why a channel would not carry this; what carried the warning gets the rest."""
-        if accepted.ended_at:
+        if draft.accepted.ended_at:
             return NEVER_CARRIED
-        return policy.withheld(accepted.alert, channel)
+        if not draft.caller.may_use(channel.config.name):
+            return f"{draft.caller.actor} may not post on {channel.config.name}"
+        return policy.withheld(draft.accepted.alert, channel)
 
     def _facts(self, accepted: Accepted, version: Version) -> Facts:
         alert, before = accepted.alert, version.replaces

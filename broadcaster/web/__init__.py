@@ -40,7 +40,8 @@ _NOBODY = Caller("", "", Role.READ)
 class Services:
     """All that the web stands on. `readiness` gives the reasons why not; none: ready.
 
-    `take_down` takes a post off its network (raises a Failure); `wake` calls the dispatcher.
+    `take_down` takes a post off its network (raises a Failure); `resume` ends a channel's pause, for
+    a person says that its trouble is mended, and calls the dispatcher.
     """
 
     store: Store
@@ -52,7 +53,7 @@ class Services:
     readiness: Callable[[], Sequence[str]]
     metrics: Metrics
     take_down: Callable[[Delivery], Awaitable[None]]
-    wake: Callable[[], None]
+    resume: Callable[[str], Awaitable[None]]
     pace: Pace = field(default_factory=Pace)
 
 
@@ -64,7 +65,7 @@ def make_app(services: Services) -> web.Application:
     )
     app.on_response_prepare.append(add_headers)
     alerts = Alerts(services.store, services.intake, services.server, services.clock)
-    orders = Orders(services.store, alerts, services.server, services.take_down, services.wake)
+    orders = Orders(services.store, alerts, services.server, services.take_down, services.resume)
     streams = Streams(services.store, alerts, services.clock, services.pace)
     app.on_shutdown.append(streams.close)
     channels = Channels(services.store, services.channels)

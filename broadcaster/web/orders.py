@@ -32,7 +32,7 @@ class Confirmation(CapModel):
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """The routes of orders. `take_down` takes a post off its network; `wake` calls the dispatcher.
+    """The routes of orders. `take_down` takes a post off its network; `resume` ends a channel's pause.
 
     `take_down` raises a Failure with the reason where it could not.
     """
@@ -41,7 +41,7 @@ class Orders:
     alerts: Alerts
     server: Server
     take_down: Callable[[Delivery], Awaitable[None]]
-    wake: Callable[[], None]
+    resume: Callable[[str], Awaitable[None]]
 
     def routes(self) -> list[Route]:
         """Give the routes of this room."""
@@ -71,7 +71,7 @@ class Orders:
         """POST .../retry."""
         delivery = await self._delivery(request, caller)
         await self.store.retry(delivery.id, caller.actor)
-        self.wake()
+        await self.resume(delivery.channel)
         return await self.alerts.look(request, caller)
 
     async def confirm(self, request: web.Request, caller: Caller) -> web.Response:

@@ -12,15 +12,17 @@ from typing import Any
 import pytest
 
 from broadcaster.alert import Submission
+from broadcaster.auth import Caller
 from broadcaster.channels import Limits, Measure
 from broadcaster.delivery import State
 from broadcaster.intake.plan import Draft, Planner, Version, content_hash, new_id
-from broadcaster.record import Accepted, Planned
+from broadcaster.record import Accepted, Planned, Role
 from broadcaster.render import Renderer
 from tests.kit import NOW, FakeChannel
 from tests.web.door import alert, channels, info, settings
 
 RENDERER = Renderer()
+OFFICE = Caller("key:office", "key:1", Role.TRIGGER, senders=("*",))
 
 
 def planner(directory: Path, made: dict[str, FakeChannel] | None = None) -> Planner:
@@ -37,7 +39,7 @@ def said(**changes: Any) -> Submission:
 def draft(directory: Path, body: Submission, version: Version | None = None) -> Draft:
     """Plan an alert as at NOW."""
     place = version or Version("26-0142")
-    return planner(directory).draft(body, place, "key:office", NOW)
+    return planner(directory).draft(body, place, OFFICE, NOW)
 
 
 def before(directory: Path) -> Accepted:
@@ -87,7 +89,7 @@ def test_a_text_that_does_not_fit_is_withheld_named_and_told(tmp_path: Path) -> 
     """That channel alone; people hear of it."""
     made = channels()
     made["city"].limits = Limits(Measure.GRAPHEMES, 10)
-    found = planner(tmp_path, made).draft(said(), Version("26-0142"), "key:a", NOW)
+    found = planner(tmp_path, made).draft(said(), Version("26-0142"), OFFICE, NOW)
     rows = by_channel(found)
     assert (rows["city"].state, rows["city"].tell) == (State.WITHHELD, True)
     assert rows["crisis"].state is State.QUEUED
@@ -100,7 +102,7 @@ def test_a_channel_that_takes_data_gets_the_whole_alert_once(tmp_path: Path) -> 
     made = channels()
     made["fire-brigade"].limits = Limits(Measure.GRAPHEMES, 1)
     both = said(info=[info(), info(language="en")])
-    found = planner(tmp_path, made).draft(both, Version("26-0142"), "key:a", NOW)
+    found = planner(tmp_path, made).draft(both, Version("26-0142"), OFFICE, NOW)
     rows = [one for one in found.deliveries if one.channel == "fire-brigade"]
     assert len(rows) == 1
     assert rows[0].message is not None

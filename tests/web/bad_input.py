@@ -272,10 +272,10 @@ def doors() -> Iterator[Case]:
         "forbidden",
         "severity-not-allowed",
     )
-    city = head + b"{cityonly}" + JSON_HEADERS
+    nowhere = head + b"{nowhere}" + JSON_HEADERS
     yield Refused(
         "beyond the key's channels",
-        post(alert(), head=city),
+        post(alert(), head=nowhere),
         403,
         "forbidden",
         "channel-not-allowed",

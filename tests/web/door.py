@@ -114,7 +114,7 @@ class Door:
     keys: dict[str, str]
     accepted: list[Acceptance] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
-    woken: list[bool] = field(default_factory=list)
+    woken: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -191,6 +191,7 @@ _KEYS = (
     Key("", "other", Role.TRIGGER, "", senders=("andere@example.org",)),
     Key("", "minor", Role.TRIGGER, "", senders=("*",), severities=("Minor", "Moderate")),
     Key("", "cityonly", Role.TRIGGER, "", senders=("*",), channels=("city",)),
+    Key("", "nowhere", Role.TRIGGER, "", senders=("*",), channels=("elsewhere",)),
 )
 
 
@@ -211,13 +212,17 @@ async def opened(
     planner = Planner(made, conf, Renderer(), lambda name: made[name].limits)
     accepted: list[Acceptance] = []
     reasons: list[str] = []
-    woken: list[bool] = []
+    woken: list[str] = []
 
     async def take_down(delivery: Delivery) -> None:
         assert delivery.receipt is not None
         await made[delivery.channel].retract(delivery.receipt)
 
     intake = Intake(store, planner, clock, accepted.append)
+
+    async def resume(channel: str) -> None:
+        woken.append(channel)
+
     services = Services(
         store,
         intake,
@@ -228,7 +233,7 @@ async def opened(
         lambda: reasons,
         make_metrics(store, clock, readiness=lambda: reasons, stuck_threads=dict),
         take_down,
-        lambda: woken.append(True),
+        resume,
         Pace(heartbeat_seconds=0.2, write_seconds=0.5, rest_seconds=0.01, streams_max=5),
     )
     short = patience or Patience(idle_seconds=1.0, lingering_seconds=0.3, drain_seconds=0.5)

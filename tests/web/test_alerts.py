@@ -62,6 +62,16 @@ async def test_a_strict_caller_is_refused_where_a_channel_cannot_carry_it(
     assert (status, len(shown["warnings"])) == (202, 1)
 
 
+async def test_a_key_for_some_channels_posts_on_no_other(door: Door) -> None:
+    """It is withheld there, with the reason; an all-clear by another key still goes everywhere."""
+    status, shown, _ = await door.ask("POST", "/v1/alerts", body=alert(), key="cityonly")
+    assert status == 202
+    found = {one["channel"]: (one["state"], one["reason"]) for one in shown["deliveries"]}
+    assert found["city"] == ("queued", None)
+    assert found["crisis"] == ("withheld", "key:cityonly may not post on crisis")
+    assert shown["warnings"] == []
+
+
 async def test_a_preview_stores_nothing(door: Door) -> None:
     """And says of every channel what would go out, or why not."""
     status, shown, _ = await door.ask("POST", "/v1/preview", body=alert())

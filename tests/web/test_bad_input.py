@@ -51,7 +51,7 @@ class Scene:
         }
         self.words |= {
             b"{%s}" % name.encode(): self._header(name)
-            for name in ("reader", "other", "minor", "cityonly")
+            for name in ("reader", "other", "minor", "nowhere")
         }
 
     def _header(self, name: str) -> bytes:

@@ -16,7 +16,7 @@ async def test_a_failed_delivery_is_put_back_by_order(door: Door) -> None:
     assert (await door.ask("POST", path, key="office"))[0] == 403
     status, shown, _ = await door.ask("POST", path, key="approver")
     assert (status, shown["deliveries"][0]["state"]) == (200, "queued")
-    assert door.woken
+    assert door.woken == [delivery.channel]
     assert (await door.store.audit())[0].actor == "key:approver"
 
 
