@@ -427,7 +427,7 @@ class Store:
     # Housekeeping
 
     async def forget(self) -> int:
-        """Drop answers that were kept their time (30 days, or the alert's life); return how many."""
+        """Drop answers that were kept their time (30 days, or the alert's life)."""
         now = self._clock.now()
         return await self._engine.write(lambda db: accepting.forget(db, now))
 

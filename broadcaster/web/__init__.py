@@ -40,8 +40,8 @@ _NOBODY = Caller("", "", Role.READ)
 class Services:
     """All that the web stands on. `readiness` gives the reasons why not; none: ready.
 
-    `take_down` takes a post off its network (raises a Failure); `resume` ends a channel's pause, for
-    a person says that its trouble is mended, and calls the dispatcher.
+    `take_down` takes a post off its network (raises a Failure). `resume` ends a channel's pause:
+    a person says that its trouble is mended.
     """
 
     store: Store

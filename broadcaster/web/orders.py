@@ -32,7 +32,7 @@ class Confirmation(CapModel):
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """The routes of orders. `take_down` takes a post off its network; `resume` ends a channel's pause.
+    """The routes of orders. `take_down` takes a post down; `resume` ends a channel's pause.
 
     `take_down` raises a Failure with the reason where it could not.
     """
