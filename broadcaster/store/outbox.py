@@ -215,16 +215,17 @@ def _next_due(db: Database, names: Sequence[str], *, few: bool) -> dict[str, dat
     return {name: maybe_time(found.get(name)) for name in names}
 
 
-def _sort_out(db: Database, rows: list[Row], at: Moment) -> list[Row]:
-    """End what must not go out any more; return the rest."""
+def _sort_out(db: Database, rows: list[Row], at: Moment) -> list[tuple[Row, Delivery]]:
+    """End what must not go out any more; return the rest, each with what it says."""
     good = []
     for row in rows:
-        if not readable(db, row, at.now):
+        said = read(db, row, at.now)
+        if said is None:
             continue
         if state := verdict(row, at):
             end_row(db, row, state, at.now)
         else:
-            good.append(row)
+            good.append((row, said))
     return good
 
 
@@ -256,10 +257,10 @@ def _notice(row: Row, kind: NoticeKind, text: str, wait: timedelta = timedelta(0
     return NewNotice(kind, text, row["alert"], row["id"], row["channel"], wait)
 
 
-def readable(db: Database, row: Row, now: datetime) -> bool:
-    """Set a row aside, with an alarm, that cannot be read; it must stop nothing else."""
+def read(db: Database, row: Row, now: datetime) -> Delivery | None:
+    """Return a row's delivery. One that cannot be read is set aside, told, and stops nothing."""
     try:
-        delivery_of(row)
+        return delivery_of(row)
     except UNREADABLE as error:
         what = f"this row cannot be read ({type(error).__name__}) and was set aside"
         db.insert(
@@ -267,14 +268,13 @@ def readable(db: Database, row: Row, now: datetime) -> bool:
         )
         journal.move(db, [Move(row, State.FAILED, what)], now)
         journal.tell(db, now, [_notice(row, NoticeKind.QUARANTINE, what)])
-        return False
-    return True
+        return None
 
 
-def _write_intents(db: Database, rows: list[Row], now: datetime) -> list[Delivery]:
-    if not rows:
-        return []
-    at = to_us(now)
+def _write_intents(
+    db: Database, found: list[tuple[Row, Delivery]], now: datetime
+) -> list[Delivery]:
+    rows, at = [row for row, _ in found], to_us(now)
     for row in rows:
         row["attempts"] += 1
         if row["first_attempt"] is None:  # what it answers is fixed now, also that it answers none
@@ -296,7 +296,20 @@ def _write_intents(db: Database, rows: list[Row], now: datetime) -> list[Deliver
         ),
     )
     journal.move(db, [Move(row, State.SENDING) for row in rows], now)
-    return [replace(delivery_of(row), state=State.SENDING, reason=None, due=None) for row in rows]
+    return [_begun(row, said) for row, said in found]
+
+
+def _begun(row: Row, said: Delivery) -> Delivery:
+    """Return a delivery as its intent leaves it, without reading its message once more."""
+    return replace(
+        said,
+        state=State.SENDING,
+        reason=None,
+        due=None,
+        attempts=row["attempts"],
+        first_attempt=from_us(row["first_attempt"]),
+        reply_to=receipt_from_json(row["reply_to"]),
+    )
 
 
 def _earlier_post(db: Database, row: Row) -> str | None:

@@ -11,7 +11,7 @@ from broadcaster.delivery import LEFT_DOUBT, Delivery, Receipt, State
 from broadcaster.store import journal
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Move
-from broadcaster.store.outbox import Moment, end_row, fail, found, one_row, readable, verdict
+from broadcaster.store.outbox import Moment, end_row, fail, found, one_row, read, verdict
 from broadcaster.store.rows import delivery_of, maybe_plain, to_us
 from broadcaster.store.tables import among, attempt_end, delivery, incident
 
@@ -52,7 +52,7 @@ class ToRead:
 def to_read(db: Database, name: str, most: int, at: Moment) -> list[ToRead]:
     """Return unknown rows of a channel that are due for a look; what is unreadable is set aside."""
     found_rows = db.rows(_TO_READ, of=name, now=to_us(at.now), most=most)
-    rows = [row for row in found_rows if readable(db, row, at.now)]
+    rows = [row for row in found_rows if read(db, row, at.now)]
     return [
         ToRead(delivery_of(row), verdict(row, at) is None, _doubts(db, row["id"])) for row in rows
     ]
