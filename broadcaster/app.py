@@ -88,6 +88,9 @@ class Service:
     async def over(cls, parts: Parts, store: Store) -> Service:
         """Wire a service over an open store that knows its channels and keys."""
         await store.know_channels({name: one.config.type for name, one in parts.channels.items()})
+        kept = {row.name: row.limits for row in await store.channels() if row.limits}
+        if kept:  # only now is it known what the networks last said of their limits
+            parts.channels.update(build(parts.config, parts.secrets, parts.clock, kept))
         service = cls(parts, store)
         await service.keyring.reload()
         return service

@@ -20,6 +20,7 @@ from broadcaster.app import (
     FAULT_EXIT,
     SOCKET_NAME,
     Finding,
+    Service,
     check,
     local_client,
     prepare,
@@ -27,6 +28,7 @@ from broadcaster.app import (
 )
 from broadcaster.clock import SystemClock
 from broadcaster.config import ConfigError, StoreTable
+from broadcaster.delivery import Readiness
 from broadcaster.record import StoreUnavailable
 from broadcaster.store import Store
 from tests.channels.stub import Stub, closed_port, keep_secret, serving
@@ -304,3 +306,19 @@ async def test_targets_have_the_names_that_notices_keep(stub: Stub, tmp_path: Pa
     targets = prepare(path).targets
     assert [one.name for one in targets] == ["on-call-1", "head"]
     assert [one.after.total_seconds() for one in targets] == [0, 120]
+
+
+async def test_the_limits_a_network_named_outlast_a_restart(stub: Stub, tmp_path: Path) -> None:
+    """Texts fit it from the first alert on, before any probe, and without a daemon too."""
+    keep_secret(tmp_path, "token", "canary-4711")
+    more = '[channels.city]\ntype = "mastodon"\naccess_token_file = "token"\n'
+    path = written(tmp_path, stub.url, f'{more}api_base_url = "{stub.url}"\n')
+    async with local_client(path):
+        pass
+    parts = prepare(path)
+    assert parts.channels["city"].limits.maximum == 500
+    store = await Store.open(parts.config.store, SystemClock())
+    await store.probed("city", Readiness(True, "ready"), {"maximum": 5000})
+    service = await Service.over(parts, store)
+    assert service.parts.channels["city"].limits.maximum == 5000
+    await store.close()
