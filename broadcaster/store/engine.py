@@ -374,4 +374,5 @@ _OWN_ERRORS = (
     sqlite3.IntegrityError,
     psycopg.IntegrityError,
     psycopg.DataError,
+    psycopg.errors.RaiseException,  # a trigger's refusal
 )

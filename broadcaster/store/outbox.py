@@ -186,7 +186,7 @@ def claim(
     """
     rows = _due(db, free, at.now, hold, few=few)
     deliveries = _write_intents(db, _sort_out(db, rows, at), at.now)
-    taken = Counter(row["channel"] for row in rows)
+    taken = Counter(one.channel for one in deliveries)
     rest = [name for name, most in free.items() if taken[name] < most]
     return Claims(deliveries, _next_due(db, rest, few=few))
 
