@@ -118,17 +118,26 @@ class Server(Table):
         return int(self.listen.rpartition(":")[2])
 
 
+# An SQLite path has at least one directory: a bare name would end up beside the system's own files.
+_STORE_URL = r"^(sqlite:////?[^\s?/]+(/[^\s?/]+)+|postgresql://\S+)$"
+
+
 class StoreTable(Table):
     """`[store]`: the database, and the directory for socket, sessions and ballast."""
 
-    url: Annotated[str, StringConstraints(pattern=r"^(sqlite:////?[^\s?]+|postgresql://\S+)$")]
+    url: Annotated[str, StringConstraints(pattern=_STORE_URL)]
     state_directory: Path | None = None
     ballast_bytes: Annotated[int, Field(ge=0)] = 16 * 1024 * 1024
 
     @property
     def path(self) -> Path | None:
-        """The SQLite file, None for PostgreSQL."""
-        return Path(self.url.removeprefix("sqlite:///")) if self.url.startswith("sqlite") else None
+        """The SQLite file, None for PostgreSQL.
+
+        Always absolute, with three slashes or four: the command line, run in another directory,
+        must never open another database.
+        """
+        scheme, _, rest = self.url.partition("://")
+        return Path("/", rest.lstrip("/")) if scheme == "sqlite" else None
 
     @property
     def directory(self) -> Path:
@@ -325,7 +334,7 @@ def read(path: Path) -> dict[str, Any]:
 
 _STAND_INS = {
     "server": {"public_url": "http://localhost", "timezone": "UTC"},
-    "store": {"url": "sqlite:///unused"},
+    "store": {"url": "sqlite:///unused/unused.db"},
 }
 
 

@@ -52,14 +52,14 @@ SECRETS = {
 }
 LEAST: Mapping[str, Any] = {
     "server": {"public_url": "https://warnung.example.org", "timezone": "Europe/Berlin"},
-    "store": {"url": "sqlite:////var/lib/broadcaster/broadcaster.db"},
+    "store": {"url": "sqlite:///var/lib/broadcaster/broadcaster.db"},
 }
 LEAST_TOML = """
 [server]
 public_url = "https://warnung.example.org"
 timezone = "Europe/Berlin"
 [store]
-url = "sqlite:////var/lib/broadcaster/broadcaster.db"
+url = "sqlite:///var/lib/broadcaster/broadcaster.db"
 """
 
 
@@ -227,6 +227,7 @@ def test_an_address_is_host_and_port(listen: str, host: str, port: int) -> None:
 def test_the_state_is_where_the_database_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless said otherwise: beside the SQLite file, else where the service keeps its state."""
     assert StoreTable(url="sqlite:////a/b.db").directory == Path("/a")
+    assert StoreTable(url="sqlite:///a/b.db").path == Path("/a/b.db")
     assert StoreTable(url="sqlite:////a/b.db", state_directory=Path("/c")).directory == Path("/c")
     postgresql = StoreTable(url="postgresql://user@host1,host2/db")
     assert postgresql.path is None
