@@ -9,10 +9,10 @@ the attempt has really ended.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -37,6 +37,8 @@ from broadcaster.resolving import Resolver, first_look, outcome_of
 from broadcaster.store import End, NewNotice, Store, StoreUnavailable, ToRead
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 IDLE_SECONDS_MAX = 5.0  # how long a lane rests without being woken
 SWEEP_SECONDS = 5.0
@@ -99,6 +101,7 @@ class Dispatcher:
         self._observe = observe
         self._resolver = Resolver(store, timing, clock)
         self._claims_wanted = asyncio.Event()
+        self._claiming = asyncio.Lock()  # while recovery counts what is under way, no claim is
         self._wanted: set[str] = set()
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -128,9 +131,11 @@ class Dispatcher:
 
     async def _recover(self) -> None:
         """What is `sending` in the store, but not under way here, may have landed."""
-        running = {delivery for lane in self.lanes.values() for delivery in lane.running}
         spared = timedelta(seconds=self._timing.unknown_told_seconds)
-        if interrupted := await self._store.recover(running, spared):
+        async with self._claiming:
+            running = {delivery for lane in self.lanes.values() for delivery in lane.running}
+            interrupted = await self._store.recover(running, spared)
+        if interrupted:
             log.warning("interrupted_deliveries", count=interrupted)
 
     async def _mind_database(self) -> None:
@@ -201,14 +206,15 @@ class Dispatcher:
     async def _claim(self, free: Mapping[str, int]) -> None:
         hold = timedelta(seconds=self._timing.order_hold_seconds)
         try:
-            claims = await self._store.claim(free, hold)
+            async with self._claiming:
+                claims = await self._store.claim(free, hold)
+                for delivery in claims.deliveries:
+                    self._begin(delivery)
         except StoreUnavailable as error:
             log.warning("claim_refused", error=str(error))
             await self._clock.sleep(1)
             self.wake(set(free))
             return
-        for delivery in claims.deliveries:
-            self._begin(delivery)
         for name, due in claims.next_due.items():
             self.lanes[name].look_anyway = False
             self._expect(self.lanes[name], due)
@@ -243,7 +249,7 @@ class Dispatcher:
             await self._overrun(lane, delivery)
         result = await sending
         end = self._end(lane, delivery, result)
-        state = await self._record(delivery, end)
+        state = await self._insist(lambda: self._store.record(delivery, end))
         if end.due and (lane.next_due is None or end.due < lane.next_due):
             lane.next_due = end.due
         await self._mind_channel(lane, result)
@@ -263,16 +269,20 @@ class Dispatcher:
     async def _overrun(self, lane: Lane, delivery: Delivery) -> None:
         lane.stuck.add(delivery.id)
         reason = f"no answer within {self._timing.attempt_seconds:g} s; the attempt still runs"
-        await self._store.overran(delivery, self._unknown(lane.channel, reason))
+        end = self._unknown(lane.channel, reason)
+        await self._insist(lambda: self._store.overran(delivery, end))
         log.warning("attempt_overran", channel=delivery.channel, delivery=delivery.id)
 
-    async def _record(self, delivery: Delivery, end: End) -> str:
-        """Write the end down; while PostgreSQL is away, wait: the outcome must not be lost."""
+    async def _insist(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write; while PostgreSQL is away, wait for it: what happened must not be lost.
+
+        Only for what is safe to repeat: a commit whose answer was lost is repeated too.
+        """
         while True:
             try:
-                return await self._store.record(delivery, end)
+                return await write()
             except StoreUnavailable as error:
-                log.warning("record_refused", error=str(error), delivery=delivery.id)
+                log.warning("write_refused", error=str(error))
                 await self._clock.sleep(1)
 
     def _end(self, lane: Lane, delivery: Delivery, result: Receipt | Failure) -> End:
@@ -326,9 +336,9 @@ class Dispatcher:
             return
         wait = self._pause_for(lane, result)
         if wait is not None:
-            lane.paused_until = self._clock.now() + wait
+            until = lane.paused_until = self._clock.now() + wait
             lane.on_trial = True
-            await self._store.pause(lane.name, lane.paused_until, result.reason)
+            await self._insist(lambda: self._store.pause(lane.name, until, result.reason))
             log.warning("channel_paused", channel=lane.name, seconds=round(wait.total_seconds()))
 
     def _pause_for(self, lane: Lane, result: Failure) -> timedelta | None:
@@ -344,14 +354,15 @@ class Dispatcher:
         lane.failures = 0
         if lane.on_trial or lane.paused_until:
             lane.on_trial, lane.paused_until = False, None
-            await self._store.pause(lane.name, None, None)
+            await self._insist(lambda: self._store.pause(lane.name, None, None))
             self.wake({lane.name})
 
     async def _switch_off(self, lane: Lane, reason: str) -> None:
         lane.switched_off = reason
-        await self._store.switch_off(lane.name, reason)
+        await self._insist(lambda: self._store.switch_off(lane.name, reason))
         text = f"{reason}: the channel is switched off until a person switches it on again"
-        await self._store.tell(NewNotice(NoticeKind.CHANNEL, text, channel=lane.name))
+        notice = NewNotice(NoticeKind.CHANNEL, text, channel=lane.name)
+        await self._insist(lambda: self._store.tell(notice))
 
     # Watching: what is due later, and what must be read back
 

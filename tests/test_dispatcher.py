@@ -23,7 +23,7 @@ from broadcaster.delivery import (
 )
 from broadcaster.dispatcher import Dispatcher
 from broadcaster.record import Accepted, NoticeKind, Refused
-from broadcaster.store import Store
+from broadcaster.store import Store, StoreUnavailable
 from tests.kit import SHORT, FakeChannel, alert, eventually, plan, posting_then, raising, states
 
 LOST = Unknown("the answer was lost")
@@ -389,3 +389,43 @@ async def test_stop_lets_running_attempts_finish(sqlite_store: Store) -> None:
         accepted = await _go(sqlite_store, dispatcher)
         await eventually(lambda: len(one.sends) == 1)
     assert await _is(sqlite_store, accepted, one=State.SENT)()
+
+
+async def test_a_database_that_is_away_ends_no_attempt_unwritten(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outcome, pause and switch wait for the database; the process goes on without it."""
+    refused: list[str] = []
+
+    def refuse_once(name: str) -> None:
+        write = getattr(sqlite_store, name)
+
+        async def first_refused(*wanted: object) -> object:
+            if name not in refused:
+                refused.append(name)
+                raise StoreUnavailable("the database is away")
+            return await write(*wanted)
+
+        monkeypatch.setattr(sqlite_store, name, first_refused)
+
+    async def at_once(_seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    limited = FakeChannel("one", script=[raising(NotSent("429", rate_limited=True))])
+    gone = FakeChannel("two", script=[raising(NeedsPerson("410", switch_off=True))])
+    for name in ("record", "pause", "switch_off", "tell"):
+        refuse_once(name)
+    async with running(sqlite_store, limited, gone) as dispatcher:
+        monkeypatch.setattr(dispatcher._clock, "sleep", at_once)
+        accepted = await _go(sqlite_store, dispatcher, "one", "two")
+        await eventually(_is(sqlite_store, accepted, one="sent", two="failed"))
+        await eventually(_told_of_channel(sqlite_store))
+    assert sorted(refused) == ["pause", "record", "switch_off", "tell"]
+    assert (len(limited.sends), len(gone.sends)) == (2, 1)
+
+
+def _told_of_channel(store: Store) -> Callable[[], Awaitable[bool]]:
+    async def check() -> bool:
+        return NoticeKind.CHANNEL in await _kinds(store)
+
+    return check

@@ -30,6 +30,7 @@ from tests.conftest import count
 CALLERS = 3
 FAULT_SECONDS = {Kind.RATE_LIMIT: 1.0, Kind.HANG: 3.0, Kind.DRIP: 3.0}
 ANSWER_SECONDS = 5.0
+TRIES_MAX = 1200  # a minute at least: nothing here is away for so long
 LATER = frozenset({"in-progress", "store-unavailable"})  # ask again with the same key
 REST_SECONDS = 90.0
 
@@ -54,10 +55,12 @@ class Load:
         trouble = asyncio.create_task(self._make_trouble())
         try:
             yield
-        finally:
-            trouble.cancel()
             over.set()
             await asyncio.gather(*callers)
+        finally:
+            for task in (trouble, *callers):
+                task.cancel()
+            await asyncio.gather(trouble, *callers, return_exceptions=True)
 
     async def _call(self, over: asyncio.Event) -> None:
         while not over.is_set():
@@ -81,7 +84,7 @@ class Load:
 
     async def _insist(self, path: str, body: Any, **headers: str) -> Any:
         """Ask until there is an answer, always with the same key."""
-        while True:
+        for _ in range(TRIES_MAX):
             answer = await self._ask(path, body, headers)
             if answer is not None and answer.status == 202:
                 self.accepted[answer.body["id"]] = answer.body
@@ -91,6 +94,7 @@ class Load:
                 raise AssertionError(self.refused[-1])
             self.repeats += 1
             await asyncio.sleep(0.05)
+        raise AssertionError(f"no answer to {path}: {self.daemon.log[-5:]}")
 
     async def _ask(self, path: str, body: Any, headers: dict[str, str]) -> Answer | None:
         with suppress(aiohttp.ClientError, ConnectionError, TimeoutError):
@@ -148,8 +152,9 @@ async def judge(load: Load) -> tuple[list[str], int]:
     stored = await _listed(load.daemon)
     wrong = [f"{one}: a 202 that is lost" for one in load.accepted.keys() - stored]
     wrong += [f"{one}: accepted twice" for one in stored - load.accepted.keys()]
+    end = asyncio.get_running_loop().time() + REST_SECONDS
     seen = [
-        await at_rest(load.sandbox, load.daemon, one, REST_SECONDS)
+        await at_rest(load.sandbox, load.daemon, one, end - asyncio.get_running_loop().time())
         for one in sorted(load.accepted.keys() & stored)
     ]
     there = await received(load.sandbox)
