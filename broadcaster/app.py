@@ -33,7 +33,7 @@ from broadcaster.intake.alerts import Intake
 from broadcaster.intake.plan import Planner
 from broadcaster.notices import Notices, Target
 from broadcaster.probes import Probes, probed
-from broadcaster.record import Acceptance, NoticeKind, StoreBroken, StoreUnavailable
+from broadcaster.record import Acceptance, NoticeKind, Plan, StoreBroken, StoreUnavailable
 from broadcaster.render import Renderer
 from broadcaster.store import NewNotice, Store
 from broadcaster.web import Services, make_app
@@ -77,7 +77,7 @@ class Service:
             store, clock, readiness=self.readiness, stuck_threads=self._stuck
         )
         planner = Planner(parts.channels, parts.config, parts.renderer, self._limits)
-        self.intake = Intake(store, planner, clock, self._accepted)
+        self.intake = Intake(store, planner, clock, self._commit)
         self._untold = 0
         self._forget_at = 0.0
         # Perhaps told before a restart: taken back as soon as all is seen to be well.
@@ -113,9 +113,9 @@ class Service:
             reasons.append(f"{self._untold} notices have reached nobody")
         return reasons
 
-    def _accepted(self, acceptance: Acceptance) -> None:
-        """Send what was just accepted; one log line per alert."""
-        self.dispatcher.wake({one.channel for one in acceptance.deliveries})
+    async def _commit(self, plan: Plan) -> Acceptance:
+        """Have a plan accepted and sent; one log line per alert."""
+        acceptance = await self.dispatcher.accept(plan)
         alert = acceptance.accepted
         log.info(
             "accepted",
@@ -125,6 +125,7 @@ class Service:
             deliveries=len(acceptance.deliveries),
             by=alert.released_by,
         )
+        return acceptance
 
     async def take_down(self, delivery: Delivery) -> None:
         """Take a post off its network. Raises a Failure."""

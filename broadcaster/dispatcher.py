@@ -9,7 +9,9 @@ the attempt has really ended.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+import functools
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -32,9 +34,18 @@ from broadcaster.delivery import (
     Unknown,
     backoff,
 )
-from broadcaster.record import NoticeKind
+from broadcaster.record import Acceptance, NoticeKind, Plan
 from broadcaster.resolving import Resolver, first_look, outcome_of
-from broadcaster.store import End, NewNotice, Store, StoreUnavailable, ToRead
+from broadcaster.store import (
+    End,
+    Landed,
+    NewNotice,
+    Store,
+    StoreBroken,
+    StoreUnavailable,
+    ToRead,
+    TransitionRefused,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +79,7 @@ class Lane:
     failures: int = 0
     switched_off: str | None = None
     next_due: datetime | None = None  # the earliest queued or unknown row, as last seen
+    kept: int = 0  # slots kept for an alert that is being accepted
     look_anyway: bool = False  # ask the store itself, whatever the counts in memory say
 
     @property
@@ -80,7 +92,7 @@ class Lane:
         if self.switched_off or (self.paused_until and now < self.paused_until):
             return 0
         most = 1 if self.on_trial else self.channel.attempts_at_once
-        return max(0, most - len(self.running))
+        return max(0, most - len(self.running) - self.kept)
 
 
 class Dispatcher:
@@ -105,6 +117,9 @@ class Dispatcher:
         self._wanted: set[str] = set()
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._landed: list[tuple[Landed, asyncio.Future[State]]] = []
+        self._landed_wanted = asyncio.Event()
+        self._recorder: asyncio.Task[None] | None = None
         self.lanes = {name: Lane(channel) for name, channel in channels.items()}
         self.fault: BaseException | None = None
         self.failed = asyncio.Event()
@@ -123,6 +138,8 @@ class Dispatcher:
                 lane.paused_until = row.paused_until
                 lane.on_trial = row.paused_until is not None
                 lane.switched_off = row.switched_off
+        self._recorder = asyncio.create_task(self._record_loop())
+        self._recorder.add_done_callback(self._notice_fault)
         self._spawn(self._claim_loop())
         self._spawn(self._sweep())
         self._spawn(self._mind_database())
@@ -166,6 +183,8 @@ class Dispatcher:
         running = [task for lane in self.lanes.values() for task in lane.running.values()]
         if running:
             await asyncio.wait(running, timeout=self._timing.drain_seconds)
+        if self._recorder:
+            self._recorder.cancel()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -182,6 +201,43 @@ class Dispatcher:
             self.fault = fault
             self.failed.set()
             log.critical("dispatcher_failed", error=type(fault).__name__, detail=str(fault))
+
+    # Accepting: what finds a free slot begins in the accepting transaction
+
+    async def accept(self, plan: Plan) -> Acceptance:
+        """Have an alert accepted, and begin what can begin. Raises what the store raises.
+
+        Not to be stopped half-way: what the transaction began must be sent.
+        """
+        return await asyncio.shield(asyncio.create_task(self._accept(plan)))
+
+    async def _accept(self, plan: Plan) -> Acceptance:
+        kept = self._keep_slots(plan)
+        try:
+            acceptance = await self._store.accept(plan, kept)
+        finally:
+            for name, slots in kept.items():
+                self.lanes[name].kept -= slots
+        for delivery in acceptance.begun:
+            self._begin(delivery)
+        begun = {delivery.id for delivery in acceptance.begun}
+        self.wake({one.channel for one in acceptance.deliveries if one.id not in begun})
+        return acceptance
+
+    def _keep_slots(self, plan: Plan) -> dict[str, int]:
+        """Keep free slots for a plan, but none where others wait already: they were first."""
+        if self._stopping or self._recorder is None:
+            return {}
+        now = self._clock.now()
+        wanted = Counter(one.channel for one in plan.deliveries if one.state is State.QUEUED)
+        kept = {}
+        for name, count in wanted.items():
+            lane = self.lanes[name]
+            slots = 0 if self._has_rows(lane, State.QUEUED) else min(count, lane.free(now))
+            if slots:
+                kept[name] = slots
+                lane.kept += slots
+        return kept
 
     # Claiming: one transaction for all lanes that asked
 
@@ -242,14 +298,12 @@ class Dispatcher:
 
     async def _attempt(self, lane: Lane, delivery: Delivery) -> None:
         started = self._clock.elapsed()
-        sending = asyncio.ensure_future(self._send(lane.channel, delivery))
         limit = self._timing.attempt_seconds + GRACE_SECONDS
-        done, _ = await asyncio.wait({sending}, timeout=limit)
-        if not done:
-            await self._overrun(lane, delivery)
-        result = await sending
+        watch = asyncio.get_running_loop().call_later(limit, self._overran, lane, delivery)
+        result = await self._send(lane.channel, delivery)
+        watch.cancel()
         end = self._end(lane, delivery, result)
-        state = await self._insist(lambda: self._store.record(delivery, end))
+        state = await self._record(lane, delivery, end)
         if end.due and (lane.next_due is None or end.due < lane.next_due):
             lane.next_due = end.due
         await self._mind_channel(lane, result)
@@ -266,12 +320,51 @@ class Dispatcher:
         result = await outcome_of(channel.send(delivery))
         return result if result is not None else Unknown("the channel gave no receipt")
 
-    async def _overrun(self, lane: Lane, delivery: Delivery) -> None:
+    def _overran(self, lane: Lane, delivery: Delivery) -> None:
         lane.stuck.add(delivery.id)
+        self._spawn(self._doubt(lane, delivery))
+
+    async def _doubt(self, lane: Lane, delivery: Delivery) -> None:
+        """An attempt passed its limit and still runs: people may be told, nothing is resent."""
         reason = f"no answer within {self._timing.attempt_seconds:g} s; the attempt still runs"
         end = self._unknown(lane.channel, reason)
         await self._insist(lambda: self._store.overran(delivery, end))
         log.warning("attempt_overran", channel=delivery.channel, delivery=delivery.id)
+
+    async def _record(self, lane: Lane, delivery: Delivery, end: End) -> State:
+        if end.receipt is None or delivery.id in lane.stuck or self.failed.is_set():
+            return await self._insist(lambda: self._store.record(delivery, end))
+        future: asyncio.Future[State] = asyncio.get_running_loop().create_future()
+        self._landed.append((Landed(delivery, end.receipt), future))
+        self._landed_wanted.set()
+        return await future
+
+    async def _record_loop(self) -> None:
+        """Write down what was accepted: all that landed while the last batch was being written."""
+        while True:
+            await self._landed_wanted.wait()
+            self._landed_wanted.clear()
+            landed, self._landed = self._landed, []
+            try:
+                await self._store.record_sent([one for one, _ in landed])
+            except (StoreUnavailable, TransitionRefused):
+                await self._record_each(landed)
+            except StoreBroken as error:
+                for _, future in landed:
+                    future.set_exception(error)
+                raise
+            else:
+                for _, future in landed:
+                    future.set_result(State.SENT)
+
+    async def _record_each(self, landed: Sequence[tuple[Landed, asyncio.Future[State]]]) -> None:
+        """One of them had moved on, or the database was away: each by itself."""
+        for one, future in landed:
+            end = End(Outcome.ACCEPTED, receipt=one.receipt)
+            delivery = one.delivery
+            future.set_result(
+                await self._insist(functools.partial(self._store.record, delivery, end))
+            )
 
     async def _insist(self, write: Callable[[], Awaitable[T]]) -> T:
         """Write; while PostgreSQL is away, wait for it: what happened must not be lost.

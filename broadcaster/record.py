@@ -100,6 +100,7 @@ class Acceptance:
     deliveries: Sequence[Delivery]
     answer: bytes
     superseded: Sequence[str] = ()  # ids of older deliveries that will not go out
+    begun: Sequence[Delivery] = ()  # rows that are `sending` already
 
 
 class Refused(Exception):  # noqa: N818 - a refusal is an answer, not a malfunction

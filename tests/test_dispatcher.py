@@ -76,6 +76,50 @@ async def test_an_alert_goes_out_on_every_channel_at_once(store: Store) -> None:
     assert [len(channel.sends) for channel in channels] == [1, 1, 1]
 
 
+async def test_what_finds_a_free_slot_begins_in_the_accepting_transaction(store: Store) -> None:
+    """One commit less between the alarm and its first post; the intent is written all the same."""
+    one = FakeChannel()
+    async with running(store, one) as dispatcher:
+        acceptance = await dispatcher.accept(plan())
+        assert [delivery.state for delivery in acceptance.begun] == [State.SENDING]
+        assert [delivery.state for delivery in acceptance.deliveries] == [State.QUEUED]
+        await eventually(_is(store, acceptance.accepted, one="sent"))
+    view = await store.view(acceptance.accepted.id)
+    assert view is not None
+    events = [event.state for event in await store.events(acceptance.accepted.id, 0)]
+    assert events == ["queued", "sending", "sent"]
+    assert [attempt.number for attempt in view.deliveries[0][1]] == [1]
+
+
+async def test_who_waits_already_goes_first(sqlite_store: Store) -> None:
+    """An alert takes no slot past a queue; an update begins only by a claim, which holds the order."""
+    gate = asyncio.Event()
+
+    async def slow(channel: FakeChannel, delivery: Delivery) -> Receipt:
+        await gate.wait()
+        return channel.publish(delivery)
+
+    one = FakeChannel(attempts_at_once=1, script=[slow])
+    async with running(sqlite_store, one) as dispatcher:
+        first = await dispatcher.accept(plan())
+        second = await dispatcher.accept(plan())
+        update = await dispatcher.accept(plan(after=first.accepted))
+        assert [len(each.begun) for each in (first, second, update)] == [1, 0, 0]
+        gate.set()
+        await eventually(_is(sqlite_store, second.accepted, one="sent"))
+        await eventually(_is(sqlite_store, update.accepted, one="sent"))
+
+
+async def test_a_caller_who_hangs_up_loses_nothing(sqlite_store: Store) -> None:
+    """The connection broke while the alert was being committed: it goes out all the same."""
+    one = FakeChannel()
+    async with running(sqlite_store, one) as dispatcher:
+        call = asyncio.create_task(dispatcher.accept(plan()))
+        await asyncio.sleep(0)
+        call.cancel()
+        await eventually(lambda: len(one.posts) == 1)
+
+
 async def test_what_was_not_sent_is_tried_again(store: Store) -> None:
     """A refused connection proves that nothing was posted."""
     one = FakeChannel(script=[raising(NotSent("refused")), raising(NotSent("refused"))])

@@ -27,10 +27,12 @@ class Case:
     store: Store
     clock: ManualClock
     resolver: Resolver
+    first: Accepted | None = None
 
     async def lose(self, channel: FakeChannel, *, landed: bool = False) -> Accepted:
         """Accept an alert, begin an attempt and lose its answer."""
         accepted = (await self.store.accept(plan(now=self.clock.now()))).accepted
+        self.first = accepted
         await self.lose_again(channel, landed=landed)
         return accepted
 
@@ -44,16 +46,16 @@ class Case:
             await self.store.record(delivery, End(Outcome.UNKNOWN, "lost", due=due))
 
     async def look(self, channel: FakeChannel, after: float) -> Delivery:
-        """Let time pass, look once at what is due, and return the newest delivery as it is then."""
+        """Let time pass, look once at what is due, and return the first alert's delivery as it is then."""
         self.clock.move(after)
         for row in await self.store.to_read("one", 5):
             await self.resolver.resolve(channel, row)
         return await self.now()
 
     async def now(self) -> Delivery:
-        """Return the oldest alert's delivery."""
-        first = (await self.store.alerts())[-1]
-        view = await self.store.view(first.id)
+        """Return the first alert's delivery."""
+        assert self.first is not None
+        view = await self.store.view(self.first.id)
         assert view is not None
         return view.deliveries[0][0]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,7 +18,7 @@ from broadcaster.intake.clearing import all_clear
 from broadcaster.intake.faults import Fault, Invalid
 from broadcaster.intake.permits import permit, permit_sender
 from broadcaster.intake.plan import Draft, Planner, Version, as_delivery
-from broadcaster.record import Acceptance, Accepted, Refused
+from broadcaster.record import Acceptance, Accepted, Plan, Refused
 from broadcaster.store import Store
 
 _CANCEL_TRIES = 5
@@ -58,12 +58,12 @@ def fingerprint(*parts: bytes) -> str:
 
 @dataclass(slots=True)
 class Intake:
-    """Takes alerts in. `on_accepted` is called after each commit, and must not block."""
+    """Takes alerts in. `commit` has a plan accepted; it raises what the store's `accept` raises."""
 
     store: Store
     planner: Planner
     clock: Clock
-    on_accepted: Callable[[Acceptance], None]
+    commit: Callable[[Plan], Awaitable[Acceptance]]
     _under_way: set[tuple[str, str]] = field(default_factory=set)
 
     async def submit(self, body: bytes, caller: Caller, request: Request) -> Answer:
@@ -96,7 +96,7 @@ class Intake:
             fingerprint=request.fingerprint,
             allow_duplicate_of=request.allow_duplicate_of,
         )
-        return self._done(await self.store.accept(plan))
+        return _answer(await self.commit(plan))
 
     async def preview(self, body: bytes, caller: Caller) -> dict[str, Any]:
         """Return what `submit` would accept, with every text; nothing is stored.
@@ -147,7 +147,7 @@ class Intake:
         )
         version = await references.following(self.store, newest)
         draft = self.planner.draft(said, version, caller, self.clock.now())
-        return self._done(await self.store.accept(self.planner.plan(draft, version)))
+        return _answer(await self.commit(self.planner.plan(draft, version)))
 
     async def _place(self, said: Submission, caller: Caller) -> tuple[Version, Submission]:
         """Find an alert's incident, and hold it against the limits of its key."""
@@ -184,9 +184,9 @@ class Intake:
         body = answer.dumps(answer.view_json(view, self.clock.now()))
         return Answer(newest.id, body, replayed=True)
 
-    def _done(self, acceptance: Acceptance) -> Answer:
-        self.on_accepted(acceptance)
-        return Answer(acceptance.accepted.id, acceptance.answer)
+
+def _answer(acceptance: Acceptance) -> Answer:
+    return Answer(acceptance.accepted.id, acceptance.answer)
 
 
 def _refuse_unfit(draft: Draft, *, strict: bool) -> None:

@@ -20,8 +20,8 @@ def permit(said: Submission, caller: Caller, targets: Sequence[str]) -> None:
     """Raise Forbidden naming every limit of the key that an alert breaks.
 
     `targets` are the channels it would go out on; a key for only some of them has it withheld on
-    the others, and one for none of them is refused. An all-clear is never held up by a limit: whoever
-    may speak for the sender may take a warning back everywhere.
+    the others, and one for none of them is refused. An all-clear is never held up by a limit:
+    whoever may speak for the sender may take a warning back everywhere.
     """
     if said.is_all_clear and said.references is not None:
         return

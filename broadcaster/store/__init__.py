@@ -49,7 +49,7 @@ from broadcaster.store.engine import Database, Engine, Moved
 from broadcaster.store.journal import Deed, NewNotice, TransitionRefused
 from broadcaster.store.notices import Matter
 from broadcaster.store.opening import Ballast, connect
-from broadcaster.store.outbox import Claims, End, Moment
+from broadcaster.store.outbox import Claims, End, Landed, Moment
 from broadcaster.store.reading import Wanted
 from broadcaster.store.resolving import ToRead
 
@@ -57,6 +57,7 @@ __all__ = [
     "Changes",
     "Claims",
     "End",
+    "Landed",
     "Matter",
     "NewNotice",
     "StorageFull",
@@ -67,9 +68,6 @@ __all__ = [
     "TransitionRefused",
     "Wanted",
 ]
-
-
-FEW = 256  # queued rows that one statement may read to claim for all channels at once
 
 
 @dataclass(slots=True, eq=False)
@@ -163,15 +161,17 @@ class Store:
 
     # Accepting
 
-    async def accept(self, plan: Plan) -> Acceptance:
+    async def accept(self, plan: Plan, free: Mapping[str, int] | None = None) -> Acceptance:
         """Write everything one 202 promises, in one transaction.
 
-        Raises Refused, StorageFull, StoreUnavailable or StoreBroken; then nothing is promised.
+        `free`: slots per channel that are kept for it; what fits in them is `sending` afterwards
+        (`Acceptance.begun`), and the caller must begin it. Raises Refused, StorageFull,
+        StoreUnavailable or StoreBroken; then nothing is promised.
         """
         if self._engine.full and await asyncio.to_thread(self._ballast.reserve):
             self._engine.full = False
         acceptance = await self._engine.write(
-            lambda db: accepting.accept(db, plan), needs_space=True
+            lambda db: accepting.accept(db, plan, free or {}), needs_space=True
         )
         self.accepted_count += 1
         return acceptance
@@ -254,16 +254,22 @@ class Store:
     async def claim(self, free: Mapping[str, int], hold: timedelta) -> Claims:
         """Write the intent for due rows, as many per channel as it has free slots."""
         at = self._moment()
-        queued = sum(count for (_, state), count in self.tally.items() if state == State.QUEUED)
-        few = queued <= FEW
-        return await self._engine.write(lambda db: outbox.claim(db, free, at, hold, few=few))
+        return await self._engine.write(lambda db: outbox.claim(db, free, at, hold))
 
     async def record(self, delivery: Delivery, end: End) -> State:
         """Write down how an attempt ended; return the delivery's state after it."""
         at = self._moment()
         return await self._engine.write(
-            lambda db: outbox.record(db, delivery.id, delivery.attempts, end, at), patient=True
+            lambda db: outbox.record(db, delivery.id, delivery.attempts, end, at)
         )
+
+    async def record_sent(self, landed: Sequence[Landed]) -> None:
+        """Write down many accepted attempts at once.
+
+        Raises TransitionRefused, and writes nothing, unless every row is `sending`.
+        """
+        now = self._clock.now()
+        await self._engine.write(lambda db: outbox.record_sent(db, landed, now))
 
     async def overran(self, delivery: Delivery, end: End) -> None:
         """An attempt passed its limit and still runs: `unknown`, but not yet ended."""

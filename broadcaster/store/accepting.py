@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -11,7 +12,7 @@ from sqlalchemy import bindparam, delete, func, or_, select, update
 from broadcaster.alert import Alert, MsgType
 from broadcaster.delivery import Delivery, State, delivery_key
 from broadcaster.record import Acceptance, Accepted, NoticeKind, Plan, Planned, Refused
-from broadcaster.store import journal
+from broadcaster.store import journal, outbox
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Deed, Move, NewNotice
 from broadcaster.store.rows import from_accepted, from_delivery, from_us, to_us
@@ -79,8 +80,12 @@ _KEEP_STAMP = (
 )
 
 
-def accept(db: Database, plan: Plan) -> Acceptance:
-    """Write everything one 202 promises. Raises Refused, and then nothing is stored."""
+def accept(db: Database, plan: Plan, free: Mapping[str, int]) -> Acceptance:
+    """Write everything one 202 promises. Raises Refused, and then nothing is stored.
+
+    `free`: slots kept for this alert; what fits in them begins in this very transaction, with the
+    intent written like any other.
+    """
     accepted = plan.accepted
     now = accepted.accepted
     _refuse_repeats(db, plan)
@@ -100,7 +105,26 @@ def accept(db: Database, plan: Plan) -> Acceptance:
         "content_hash": accepted.content_hash,
     }
     journal.note(db, Deed(plan.actor, "accept", accepted.id, details), now)
-    return Acceptance(accepted, deliveries, answer, superseded)
+    begun = outbox.begin(db, _first(accepted, deliveries, free), now)
+    return Acceptance(accepted, deliveries, answer, superseded, begun)
+
+
+def _first(
+    accepted: Accepted, deliveries: Sequence[Delivery], free: Mapping[str, int]
+) -> list[Delivery]:
+    """The rows whose sending may begin at once: of a new incident, where slots are free.
+
+    A later version must wait for what is open of the earlier ones; the claim sees to that.
+    """
+    if accepted.version > 1:
+        return []
+    left = Counter(free)
+    first = []
+    for one in deliveries:
+        if one.state is State.QUEUED and left[one.channel] > 0:
+            left[one.channel] -= 1
+            first.append(one)
+    return first
 
 
 def _refuse_repeats(db: Database, plan: Plan) -> None:

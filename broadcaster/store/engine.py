@@ -11,7 +11,6 @@ import asyncio
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -30,7 +29,6 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 Row = dict[str, Any]
 BATCH_MAX = 256
-PATIENCE_SECONDS = 0.005  # how long the end of an attempt waits for others to share its sync
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +121,6 @@ class _Operation:
     future: asyncio.Future[Any]
     writes: bool
     needs_space: bool = False
-    patient: bool = False
     then: Callable[[Any], None] | None = None
     result: Any = None
     error: Exception | None = None
@@ -156,16 +153,13 @@ class Engine:
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
 
-    async def write(
-        self, run: Callable[[Database], T], *, needs_space: bool = False, patient: bool = False
-    ) -> T:
+    async def write(self, run: Callable[[Database], T], *, needs_space: bool = False) -> T:
         """Run an operation in the next shared transaction; return its result once committed.
 
         `needs_space`: refused with StorageFull while the disk is full; all others use the space
-        that the ballast gave back. `patient`: others of its kind may join it for some milliseconds;
-        anything that is not patient takes it along at once.
+        that the ballast gave back.
         """
-        return await self._submit(run, writes=True, needs_space=needs_space, patient=patient)
+        return await self._submit(run, writes=True, needs_space=needs_space)
 
     async def read(
         self, run: Callable[[Database], T], then: Callable[[T], None] | None = None
@@ -189,7 +183,6 @@ class Engine:
         *,
         writes: bool,
         needs_space: bool = False,
-        patient: bool = False,
         then: Callable[[T], None] | None = None,
     ) -> T:
         if self.broken:
@@ -197,7 +190,7 @@ class Engine:
         if self.stopped:
             raise StoreUnavailable("the store is closed")
         future: asyncio.Future[T] = self.loop.create_future()
-        self._queue.put(_Operation(run, future, writes, needs_space, patient, then))
+        self._queue.put(_Operation(run, future, writes, needs_space, then))
         return await future
 
     # What follows runs in the store's thread.
@@ -212,19 +205,16 @@ class Engine:
         first = self._queue.get()
         if first is None:
             return None
-        batch, patient = [first], first.patient
-        until = time.monotonic() + PATIENCE_SECONDS
+        batch = [first]
         while len(batch) < BATCH_MAX:
-            wait = max(until - time.monotonic(), 0) if patient else 0
             try:
-                following = self._queue.get(timeout=wait)
+                following = self._queue.get_nowait()
             except queue.Empty:
                 break
             if following is None:
                 self._queue.put(None)
                 break
             batch.append(following)
-            patient = patient and following.patient
         return batch
 
     def _run(self, batch: list[_Operation]) -> None:

@@ -55,6 +55,11 @@ def move(db: Database, moves: Sequence[Move], now: datetime) -> None:
     changed = db.change_many(_MOVE, (_move_values(one) for one in moves))
     if changed != len(moves):
         raise TransitionRefused(f"{len(moves) - changed} of {len(moves)} rows were elsewhere")
+    moved(db, moves, now)
+
+
+def moved(db: Database, moves: Sequence[Move], now: datetime) -> None:
+    """Write the events of moves that were made."""
     db.insert(event, (_event(one, now) for one in moves))
     db.moves += [
         Moved(one.row["alert"], one.row["channel"], one.to, State(one.row["state"]))

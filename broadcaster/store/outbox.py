@@ -51,19 +51,18 @@ _DUE = (
     select(delivery, incident.c.newest, incident.c.ended)
     .join(incident, incident.c.id == delivery.c.incident)
     .where(
+        delivery.c.channel == bindparam("of"),
         delivery.c.state == State.QUEUED.value,
         delivery.c.due <= bindparam("now"),
         (delivery.c.accepted <= bindparam("held_since")) | ~_OLDER_OPEN,
     )
     .order_by(delivery.c.rank, delivery.c.accepted, delivery.c.position)
+    .limit(bindparam("most"))
 )
-_DUE_ON = _DUE.where(delivery.c.channel == bindparam("of")).limit(bindparam("most"))
-_NEXT_DUE = (
-    select(delivery.c.channel, func.min(delivery.c.due).label("due"))
-    .where(among(delivery.c.state, (State.QUEUED, State.UNKNOWN)))
-    .group_by(delivery.c.channel)
+_NEXT_DUE = select(func.min(delivery.c.due).label("due")).where(
+    delivery.c.channel == bindparam("of"),
+    among(delivery.c.state, (State.QUEUED, State.UNKNOWN)),
 )
-_NEXT_DUE_ON = _NEXT_DUE.where(delivery.c.channel == bindparam("of"))
 _INTENT = (
     update(delivery)
     .where(delivery.c.id == bindparam("row_id"))
@@ -89,6 +88,11 @@ _ONE = (
     select(delivery, incident.c.newest, incident.c.ended)
     .join(incident, incident.c.id == delivery.c.incident)
     .where(delivery.c.id == bindparam("row_id"))
+)
+_SENT = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("row_id"), delivery.c.state == State.SENDING.value)
+    .values(state=State.SENT.value, reason=None, due=None, receipt=bindparam("proof"))
 )
 _KEEP_RECEIPT = (
     update(delivery).where(delivery.c.id == bindparam("row_id")).values(receipt=bindparam("proof"))
@@ -177,42 +181,38 @@ class Moment:
     expiry: datetime
 
 
-def claim(
-    db: Database, free: Mapping[str, int], at: Moment, hold: timedelta, *, few: bool = False
-) -> Claims:
-    """Write the intent for due rows of the given channels, as many as each has free slots.
-
-    `few`: so little is queued in all that one statement for all channels costs less than one each.
-    """
-    rows = _due(db, free, at.now, hold, few=few)
+def claim(db: Database, free: Mapping[str, int], at: Moment, hold: timedelta) -> Claims:
+    """Write the intent for due rows of the given channels, as many as each has free slots."""
+    times = {"now": to_us(at.now), "held_since": to_us(at.now - hold)}
+    rows = [
+        row for name, most in free.items() for row in db.rows(_DUE, of=name, most=most, **times)
+    ]
     deliveries = _write_intents(db, _sort_out(db, rows, at), at.now)
     taken = Counter(one.channel for one in deliveries)
     rest = [name for name, most in free.items() if taken[name] < most]
-    return Claims(deliveries, _next_due(db, rest, few=few))
+    return Claims(deliveries, {name: _next_due(db, name) for name in rest})
 
 
-def _due(
-    db: Database, free: Mapping[str, int], now: datetime, hold: timedelta, *, few: bool
-) -> list[Row]:
-    times = {"now": to_us(now), "held_since": to_us(now - hold)}
-    if not few:
-        each = (db.rows(_DUE_ON, of=name, most=most, **times) for name, most in free.items())
-        return [row for rows in each for row in rows]
-    left = Counter(free)
-    rows = []
-    for row in db.rows(_DUE, **times):
-        left[row["channel"]] -= 1
-        if left[row["channel"]] >= 0:
-            rows.append(row)
-    return rows
+def begin(db: Database, deliveries: Sequence[Delivery], now: datetime) -> list[Delivery]:
+    """Write the first intent of rows that are being accepted in this very transaction."""
+    at = to_us(now)
+    _write_attempts(
+        db, [{"row_id": one.id, "number": 1, "first": at, "reply": None} for one in deliveries], at
+    )
+    rows = [
+        {"id": one.id, "alert": one.alert, "channel": one.channel, "state": one.state.value}
+        for one in deliveries
+    ]
+    journal.move(db, [Move(row, State.SENDING) for row in rows], now)
+    return [
+        replace(one, state=State.SENDING, due=None, attempts=1, first_attempt=now)
+        for one in deliveries
+    ]
 
 
-def _next_due(db: Database, names: Sequence[str], *, few: bool) -> dict[str, datetime | None]:
-    rows = db.rows(_NEXT_DUE) if few and names else []
-    for name in () if few else names:
-        rows += db.rows(_NEXT_DUE_ON, of=name)
-    found = {row["channel"]: row["due"] for row in rows}
-    return {name: maybe_time(found.get(name)) for name in names}
+def _next_due(db: Database, name: str) -> datetime | None:
+    row = db.row(_NEXT_DUE, of=name)
+    return maybe_time(row["due"]) if row else None
 
 
 def _sort_out(db: Database, rows: list[Row], at: Moment) -> list[tuple[Row, Delivery]]:
@@ -279,24 +279,26 @@ def _write_intents(
         row["attempts"] += 1
         if row["first_attempt"] is None:  # what it answers is fixed now, also that it answers none
             row["first_attempt"], row["reply_to"] = at, _earlier_post(db, row)
-    db.insert(
-        attempt,
-        ({"delivery": row["id"], "number": row["attempts"], "started": at} for row in rows),
-    )
-    db.change_many(
-        _INTENT,
-        (
-            {
-                "row_id": row["id"],
-                "number": row["attempts"],
-                "first": row["first_attempt"],
-                "reply": row["reply_to"],
-            }
-            for row in rows
-        ),
-    )
+    intents = [
+        {
+            "row_id": row["id"],
+            "number": row["attempts"],
+            "first": row["first_attempt"],
+            "reply": row["reply_to"],
+        }
+        for row in rows
+    ]
+    _write_attempts(db, intents, at)
     journal.move(db, [Move(row, State.SENDING) for row in rows], now)
     return [_begun(row, said) for row, said in found]
+
+
+def _write_attempts(db: Database, intents: Sequence[Row], at: int) -> None:
+    db.insert(
+        attempt,
+        ({"delivery": one["row_id"], "number": one["number"], "started": at} for one in intents),
+    )
+    db.change_many(_INTENT, intents)
 
 
 def _begun(row: Row, said: Delivery) -> Delivery:
@@ -365,6 +367,40 @@ def record(db: Database, delivery_id: str, number: int, end: End, at: Moment) ->
 def _accepted(db: Database, row: Row, end: End, at: Moment) -> State:
     found(db, row, end.receipt or Receipt(None), at.now)
     return State.SENT
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A claimed delivery whose attempt was accepted, with the network's proof."""
+
+    delivery: Delivery
+    receipt: Receipt
+
+
+def record_sent(db: Database, landed: Sequence[Landed], now: datetime) -> None:
+    """Write down many accepted attempts at once.
+
+    Raises TransitionRefused, and writes nothing, unless every row is `sending`: then each must be
+    recorded by itself.
+    """
+    proofs = [{"row_id": one.delivery.id, "proof": receipt_to_json(one.receipt)} for one in landed]
+    if db.change_many(_SENT, proofs) != len(landed):
+        raise journal.TransitionRefused("a row is not sending any more")
+    ended = {"finished": to_us(now), "outcome": Outcome.ACCEPTED.value, "error": None}
+    db.insert(
+        attempt_end,
+        ({"delivery": one.delivery.id, "number": one.delivery.attempts, **ended} for one in landed),
+    )
+    rows = (
+        {"id": d.id, "alert": d.alert, "channel": d.channel, "state": State.SENDING.value}
+        for d in (one.delivery for one in landed)
+    )
+    moves = [
+        Move(row, State.SENT, url=one.receipt.url) for row, one in zip(rows, landed, strict=True)
+    ]
+    journal.moved(db, moves, now)
+    again = [one.delivery.id for one in landed if one.delivery.attempts > 1]
+    journal.close_notices(db, now, again)
 
 
 def keep_receipt(db: Database, delivery_id: str, receipt: Receipt) -> None:

@@ -24,7 +24,7 @@ from broadcaster.config import Carries, Config
 from broadcaster.delivery import Delivery, Outcome, Receipt
 from broadcaster.intake.alerts import Intake
 from broadcaster.intake.plan import Planner
-from broadcaster.record import Acceptance, Key, Role
+from broadcaster.record import Acceptance, Key, Plan, Role
 from broadcaster.render import Renderer
 from broadcaster.store import End, Store
 from broadcaster.web import Services, make_app
@@ -218,7 +218,12 @@ async def opened(
         assert delivery.receipt is not None
         await made[delivery.channel].retract(delivery.receipt)
 
-    intake = Intake(store, planner, clock, accepted.append)
+    async def commit(plan: Plan) -> Acceptance:
+        acceptance = await store.accept(plan)
+        accepted.append(acceptance)
+        return acceptance
+
+    intake = Intake(store, planner, clock, commit)
 
     async def resume(channel: str) -> None:
         woken.append(channel)
