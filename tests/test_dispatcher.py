@@ -92,7 +92,7 @@ async def test_what_finds_a_free_slot_begins_in_the_accepting_transaction(store:
 
 
 async def test_who_waits_already_goes_first(sqlite_store: Store) -> None:
-    """An alert takes no slot past a queue; an update begins only by a claim, which holds the order."""
+    """An alert takes no slot past a queue; an update begins by a claim, which holds the order."""
     gate = asyncio.Event()
 
     async def slow(channel: FakeChannel, delivery: Delivery) -> Receipt:

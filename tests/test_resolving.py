@@ -46,7 +46,7 @@ class Case:
             await self.store.record(delivery, End(Outcome.UNKNOWN, "lost", due=due))
 
     async def look(self, channel: FakeChannel, after: float) -> Delivery:
-        """Let time pass, look once at what is due, and return the first alert's delivery as it is then."""
+        """Let time pass, look once at what is due, and return the delivery as it is then."""
         self.clock.move(after)
         for row in await self.store.to_read("one", 5):
             await self.resolver.resolve(channel, row)
