@@ -12,15 +12,11 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from alembic.util import CommandError
-from sqlalchemy.pool import StaticPool
 
 from broadcaster.record import StoreBroken, StoreUnavailable
 from broadcaster.store.engine import Database
+from broadcaster.store.tables import REVISION
 
 _PRAGMAS = (  # in this order; the value is what must be read back
     ("locking_mode", "EXCLUSIVE", "exclusive"),
@@ -31,6 +27,7 @@ _PRAGMAS = (  # in this order; the value is what must be read back
     ("wal_autocheckpoint", "1000", "1000"),
 )
 _ADVISORY_LOCK = 0x62726F6164  # one daemon per PostgreSQL database
+_LOCK_SECONDS = 2  # our own session that has just ended may hold the lock for a moment
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -42,7 +39,9 @@ def connect(url: str, path: Path | None) -> Database:
     """
     if path is not None:
         return _connect_sqlite(path)
-    return _connect_postgresql(url)
+    from broadcaster.store.postgresql import connect as connect_postgresql  # noqa: PLC0415 - 10 MB
+
+    return connect_postgresql(url, migrate)
 
 
 def _connect_sqlite(path: Path) -> Database:
@@ -57,7 +56,7 @@ def _connect_sqlite(path: Path) -> Database:
         if fresh:
             path.chmod(0o600)
         _integrity(connection)
-        _migrate(connection, "sqlite://")
+        migrate(connection, "sqlite://")
     except (sqlite3.DatabaseError, sa.exc.DBAPIError) as error:
         connection.close()
         raise _opening_error(getattr(error, "orig", error), path) from error
@@ -92,51 +91,23 @@ def _opening_error(error: BaseException | None, path: Path) -> Exception:
     return StoreBroken(f"{path} cannot be used: {error}")
 
 
-def _connect_postgresql(url: str) -> Database:
+def migrate(connection: Any, dialect: str) -> None:
+    """Bring the schema up to date; one that is needs no look at the migrations."""
+    if _revision(connection) != REVISION:
+        from broadcaster.store.migrating import upgrade  # noqa: PLC0415 - 12 MB, rarely needed
+
+        upgrade(connection, dialect)
+
+
+def _revision(connection: Any) -> str | None:
+    """Return the schema's revision, None where there is none yet."""
     try:
-        connection = psycopg.connect(url, autocommit=True, connect_timeout=5)
-    except psycopg.OperationalError as error:
-        raise StoreUnavailable(f"PostgreSQL cannot be reached: {type(error).__name__}") from error
-    except psycopg.Error:  # its text may quote the address, and so the password in it
-        raise StoreUnavailable("the address of PostgreSQL cannot be read") from None
-    try:
-        _check_postgresql(connection)
-        _migrate(connection, "postgresql+psycopg://")
-    except (psycopg.Error, sa.exc.SQLAlchemyError) as error:
-        connection.close()
-        raise StoreUnavailable(f"PostgreSQL refused: {type(error).__name__}") from error
-    except (StoreBroken, StoreUnavailable):
-        connection.close()
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except Exception as error:
+        if type(error).__name__ in {"OperationalError", "UndefinedTable"}:
+            return None
         raise
-    return Database(connection, on_sqlite=False)
-
-
-def _check_postgresql(connection: psycopg.Connection[Any]) -> None:
-    taken = connection.execute("SELECT pg_try_advisory_lock(%s)", (_ADVISORY_LOCK,)).fetchone()
-    if not taken or not taken[0]:
-        raise StoreUnavailable("this PostgreSQL database is in use by another daemon")
-    for name, weak in (("synchronous_commit", "off"), ("fsync", "off")):
-        found = connection.execute(f"SHOW {name}").fetchone()
-        if found and found[0] == weak:
-            raise StoreBroken(
-                f"PostgreSQL runs with {name}={weak}: an accepted alert could be lost"
-            )
-
-
-def _migrate(connection: Any, dialect: str) -> None:
-    """Bring the schema up to date in one transaction on this very connection."""
-    engine = sa.create_engine(dialect, creator=lambda: connection, poolclass=StaticPool)
-    settings = AlembicConfig()
-    settings.set_main_option("script_location", str(_MIGRATIONS))
-    with engine.connect() as wrapped:
-        settings.attributes["connection"] = wrapped
-        wrapped.exec_driver_sql("BEGIN")
-        try:
-            command.upgrade(settings, "head")
-        except CommandError as error:
-            wrapped.exec_driver_sql("ROLLBACK")
-            raise StoreBroken(f"the database is from a newer version: {error}") from error
-        wrapped.exec_driver_sql("COMMIT")
+    return str(row[0]) if row else None
 
 
 class Ballast:

@@ -48,6 +48,7 @@ class PostgresServer:
     port: int = field(default_factory=free_port)
     child: subprocess.Popen[bytes] | None = None
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _empty: list[str] = field(default_factory=list)
 
     def url(self, database: str) -> str:
         """Give the address of a database as the configuration and psycopg write it."""
@@ -59,6 +60,23 @@ class PostgresServer:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return self.url(name)
+
+    def empty_database(self) -> str:
+        """Give the address of an empty database, one that was given back where there is one."""
+        return self._empty.pop() if self._empty else self.fresh_database()
+
+    def give_back(self, url: str) -> None:
+        """Empty a database for the next test, which is much faster than to create another."""
+        name = sql.Identifier(url.rpartition("/")[2])
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+            connection.execute(sql.SQL("ALTER DATABASE {} RESET ALL").format(name))
+        self._empty.append(url)
 
     def drop(self, url: str) -> None:
         """Remove a database together with whoever is still connected to it."""
@@ -175,6 +193,6 @@ def postgres() -> Iterator[PostgresServer]:
 @pytest.fixture
 def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     """Give the address of an empty database that this test has for itself."""
-    url = postgres.fresh_database()
+    url = postgres.empty_database()
     yield url
-    postgres.drop(url)
+    postgres.give_back(url)

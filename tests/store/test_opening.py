@@ -67,6 +67,13 @@ async def test_a_second_store_in_the_same_process_is_refused(
         await Store.open(store_table, SystemClock())
 
 
+async def test_a_store_opens_at_once_after_it_was_closed(store_table: StoreTable) -> None:
+    """The server may need a moment to end the old session, which holds the lock until then."""
+    for _ in range(10):
+        store = await Store.open(store_table, SystemClock())
+        await store.close()
+
+
 async def test_what_was_accepted_is_there_after_a_restart(store_table: StoreTable) -> None:
     """With its counts, and nothing is migrated twice."""
     first = await Store.open(store_table, SystemClock())

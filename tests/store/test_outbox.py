@@ -38,13 +38,6 @@ async def outbox(store_table: StoreTable, clock: ManualClock) -> AsyncIterator[S
     await opened.close()
 
 
-@pytest.fixture(params=["few rows", "many rows"])
-def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a claim read all channels at once, as with few rows, or each for itself."""
-    if request.param == "many rows":
-        monkeypatch.setattr("broadcaster.store.FEW", -1)
-
-
 async def _accept(store: Store, clock: ManualClock, *channels: str, **more: Any) -> Accepted:
     acceptance = await store.accept(plan(channels or ["one"], now=clock.now(), **more))
     return acceptance.accepted
@@ -106,7 +99,6 @@ async def test_a_claim_writes_the_intent_before_anyone_sends(
     assert await _claim(outbox) == []
 
 
-@pytest.mark.usefixtures("either_way")
 async def test_all_clear_and_correction_go_first_then_severity_then_age(
     outbox: Store, clock: ManualClock
 ) -> None:
@@ -128,7 +120,6 @@ async def test_all_clear_and_correction_go_first_then_severity_then_age(
     ]
 
 
-@pytest.mark.usefixtures("either_way")
 async def test_no_more_is_claimed_than_there_are_free_slots(
     outbox: Store, clock: ManualClock
 ) -> None:
@@ -142,7 +133,6 @@ async def test_no_more_is_claimed_than_there_are_free_slots(
     assert sorted(one.channel for one in both.deliveries) == ["one", "one", "one", "two"]
 
 
-@pytest.mark.usefixtures("either_way")
 async def test_a_row_is_not_claimed_before_its_due_time(outbox: Store, clock: ManualClock) -> None:
     """A retry waits, and the claim says until when."""
     one = await _sending(outbox, clock)
@@ -172,7 +162,6 @@ async def test_a_newer_version_waits_for_the_older_one_but_not_for_ever(
     assert [claimed.alert for claimed in await _claim(outbox)] == [newer.id]
 
 
-@pytest.mark.usefixtures("either_way")
 async def test_a_hold_on_one_channel_holds_no_other(outbox: Store, clock: ManualClock) -> None:
     """The order is kept per incident and channel."""
     first = await _accept(outbox, clock, "one", "two")

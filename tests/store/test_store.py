@@ -6,6 +6,7 @@ import asyncio
 import random
 import sqlite3
 import stat
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -201,11 +202,12 @@ async def test_counting_anew_loses_no_move_that_comes_at_the_same_time(desk: Sto
 
 async def test_counting_anew_holds_while_the_loop_is_busy(desk: Store) -> None:
     """A later commit that is heard of in the same turn of the loop still counts."""
-    counting = asyncio.create_task(desk.recount())
-    await asyncio.sleep(0)
-    await asyncio.to_thread(lambda: None)  # the store's thread has taken the count up
-    writing = asyncio.create_task(desk.accept(plan(["one"], now=NOW)))
-    await asyncio.gather(counting, writing)
+
+    async def busy(seconds: float) -> None:
+        time.sleep(seconds)  # the loop stands still, while the store's thread goes on
+
+    accepting = desk.accept(plan(["one"], now=NOW))
+    await asyncio.gather(desk.recount(), busy(0.05), accepting, busy(0.2))
     assert desk.tally["one", "queued"] == 1
 
 
