@@ -15,11 +15,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import psycopg
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.postgresql import psycopg as postgresql
 
 from broadcaster.delivery import State
 from broadcaster.record import StorageFull, StoreBroken, StoreUnavailable
@@ -41,15 +39,52 @@ class Moved:
     before: State | None
 
 
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """What the two databases' drivers call their errors.
+
+    `errors` are all of them; `own` are the fault of one operation's values: the connection and
+    everybody else's work are sound. `trouble` says what any other one means.
+    """
+
+    dialect: sa.Dialect
+    errors: type[Exception]
+    own: tuple[type[Exception], ...]
+    trouble: Callable[[Any], Exception]
+
+
+def _sqlite_trouble(error: Any) -> Exception:
+    name = getattr(error, "sqlite_errorname", "") or type(error).__name__
+    if name == "SQLITE_FULL":
+        return StorageFull("the disk is full")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return StoreUnavailable("the database is locked")
+    return StoreBroken(f"the store failed: {name}")
+
+
+SQLITE = Driver(
+    sqlite.dialect(paramstyle="named"),
+    sqlite3.Error,
+    (sqlite3.IntegrityError,),
+    _sqlite_trouble,
+)
+
+
+def postgresql_driver() -> Driver:
+    """Return what PostgreSQL's driver calls its errors; it is loaded only where it is used."""
+    from broadcaster.store.postgresql import DRIVER  # noqa: PLC0415 - 10 MB that SQLite never needs
+
+    return DRIVER
+
+
 class Database:
     """Runs compiled statements on one driver connection."""
 
     def __init__(self, connection: Any, *, on_sqlite: bool) -> None:
         self.connection = connection
         self.on_sqlite = on_sqlite
-        self._dialect: sa.Dialect = (
-            sqlite.dialect(paramstyle="named") if on_sqlite else postgresql.dialect()  # type: ignore[no-untyped-call]
-        )
+        self.driver = SQLITE if on_sqlite else postgresql_driver()
+        self._dialect = self.driver.dialect
         self._compiled: dict[int, tuple[str, Mapping[str, Any], sa.ClauseElement]] = {}
         self.moves: list[Moved] = []
 
@@ -276,8 +311,8 @@ class Engine:
             for one in batch:
                 moves += self._savepoint(database, one)
             database.command("COMMIT")
-        except _DRIVER_ERRORS as error:
-            raise self._storage_error(error) from error
+        except database.driver.errors as error:
+            raise self._trouble(database, error) from error
         return moves
 
     def _savepoint(self, database: Database, one: _Operation) -> list[Moved]:
@@ -296,18 +331,22 @@ class Engine:
 
     def _read(self, one: _Operation) -> None:
         try:
-            one.error = self._try(one, self._connected())
-        except _DRIVER_ERRORS as error:
-            one.error = self._storage_error(error)
+            database = self._connected()
         except (StoreUnavailable, StoreBroken) as error:
             one.error = error
+            return
+        try:
+            one.error = self._try(one, database)
+        except database.driver.errors as error:
+            one.error = self._trouble(database, error)
 
     def _try(self, one: _Operation, database: Database) -> Exception | None:
         """Run an operation; return what it raised, to be raised where its caller waits."""
         try:
             one.result = one.run(database)
         except Exception as error:
-            if isinstance(error, _DRIVER_ERRORS) and not isinstance(error, _OWN_ERRORS):
+            driver = database.driver
+            if isinstance(error, driver.errors) and not isinstance(error, driver.own):
                 raise
             return error
         return None
@@ -316,10 +355,7 @@ class Engine:
         if self.broken:
             raise StoreBroken(self.broken)
         if self.database is None:
-            try:
-                self.database = self.connect()
-            except _DRIVER_ERRORS as error:
-                raise StoreUnavailable(f"cannot connect: {type(error).__name__}") from error
+            self.database = self.connect()
             self._call(self.on_reconnect)
         return self.database
 
@@ -327,42 +363,23 @@ class Engine:
         for one in batch:
             one.error = error
 
-    def _storage_error(self, error: BaseException) -> Exception:
-        """Undo the transaction, and say what kind of trouble it is."""
-        if isinstance(error, psycopg.Error):
-            return self._postgresql_error(error)
-        self._roll_back()
-        name = getattr(error, "sqlite_errorname", "")
-        if name == "SQLITE_FULL":
-            return StorageFull("the disk is full")
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return StoreUnavailable("the database is locked")
-        self.broken = f"the store failed: {name or type(error).__name__}"
-        log.critical("store_broken", error=name or type(error).__name__, detail=str(error))
-        return StoreBroken(self.broken)
-
-    def _roll_back(self) -> None:
-        if self.database and self.database.connection.in_transaction:
-            try:
-                self.database.command("ROLLBACK")
-            except _DRIVER_ERRORS as error:
-                log.warning("rollback_failed", error=type(error).__name__)
-
-    def _postgresql_error(self, error: psycopg.Error) -> Exception:
-        log.warning("postgresql_refused", error=type(error).__name__, sqlstate=error.sqlstate)
-        database, self.database = self.database, None
-        if database is not None:
+    def _trouble(self, database: Database, error: Exception) -> Exception:
+        """Undo the transaction, or give the connection up, and say what kind of trouble it is."""
+        trouble = database.driver.trouble(error)
+        log.warning("store_trouble", error=type(error).__name__, detail=str(trouble))
+        if database.on_sqlite:
+            self._roll_back(database)
+        else:  # whatever went wrong, a new connection is the sound way on
             database.connection.close()
-        if isinstance(error, psycopg.errors.DiskFull):
-            return StorageFull("the database's disk is full")
-        return StoreUnavailable(f"the database refused: {type(error).__name__}")
+            self.database = None
+        if isinstance(trouble, StoreBroken):
+            self.broken = str(trouble)
+            log.critical("store_broken", error=self.broken)
+        return trouble
 
-
-_DRIVER_ERRORS: tuple[type[BaseException], ...] = (sqlite3.Error, psycopg.Error)
-# The fault of one operation's values: the connection and everybody else's work are sound.
-_OWN_ERRORS = (
-    sqlite3.IntegrityError,
-    psycopg.IntegrityError,
-    psycopg.DataError,
-    psycopg.errors.RaiseException,  # a trigger's refusal
-)
+    def _roll_back(self, database: Database) -> None:
+        if database.connection.in_transaction:
+            try:
+                database.command("ROLLBACK")
+            except sqlite3.Error as error:
+                log.warning("rollback_failed", error=type(error).__name__)

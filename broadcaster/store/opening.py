@@ -26,9 +26,9 @@ _PRAGMAS = (  # in this order; the value is what must be read back
     ("busy_timeout", "0", "0"),
     ("wal_autocheckpoint", "1000", "1000"),
 )
-_ADVISORY_LOCK = 0x62726F6164  # one daemon per PostgreSQL database
-_LOCK_SECONDS = 2  # our own session that has just ended may hold the lock for a moment
-_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+_HAS_REVISION = "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
 
 
 def connect(url: str, path: Path | None) -> Database:
@@ -56,7 +56,7 @@ def _connect_sqlite(path: Path) -> Database:
         if fresh:
             path.chmod(0o600)
         _integrity(connection)
-        migrate(connection, "sqlite://")
+        migrate(connection, "sqlite://", _HAS_REVISION)
     except (sqlite3.DatabaseError, sa.exc.DBAPIError) as error:
         connection.close()
         raise _opening_error(getattr(error, "orig", error), path) from error
@@ -91,23 +91,18 @@ def _opening_error(error: BaseException | None, path: Path) -> Exception:
     return StoreBroken(f"{path} cannot be used: {error}")
 
 
-def migrate(connection: Any, dialect: str) -> None:
-    """Bring the schema up to date; one that is needs no look at the migrations."""
-    if _revision(connection) != REVISION:
+def migrate(connection: Any, dialect: str, has_revision: str) -> None:
+    """Bring the schema up to date; one that is needs no look at the migrations.
+
+    `has_revision` is the statement that says whether the schema's revision is written down.
+    """
+    row = connection.execute(has_revision).fetchone()
+    if row and row[0]:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    if not row or row[0] != REVISION:
         from broadcaster.store.migrating import upgrade  # noqa: PLC0415 - 12 MB, rarely needed
 
         upgrade(connection, dialect)
-
-
-def _revision(connection: Any) -> str | None:
-    """Return the schema's revision, None where there is none yet."""
-    try:
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    except Exception as error:
-        if type(error).__name__ in {"OperationalError", "UndefinedTable"}:
-            return None
-        raise
-    return str(row[0]) if row else None
 
 
 class Ballast:

@@ -24,6 +24,8 @@ from sqlalchemy import (
     or_,
 )
 
+REVISION = "0001"  # the newest migration
+
 metadata = MetaData()
 
 
