@@ -27,6 +27,7 @@ from broadcaster.delivery import Failure, NeedsPerson, NotSent, Rejected, Unknow
 CONNECTIONS_PER_HOST = 16
 KEPT_ALIVE_SECONDS = 60.0
 BODY_BYTES_MAX = 1_000_000
+WAIT_MAX = timedelta(hours=72)  # no alert is tried longer: what asks for more is junk
 
 # RuntimeError: the session was closed under a post, as at the end of the process.
 _BROKEN = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
@@ -191,14 +192,28 @@ def failure_for(answer: Answer, who: str, now: datetime) -> Failure:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """Read `Retry-After`, in seconds or as a date; negative or junk counts as missing."""
+    """Read `Retry-After`, in seconds or as a date; negative, junk or over 72 h is missing."""
     value = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,9}", value):
-        return timedelta(seconds=int(value))
+        return sensible(timedelta(seconds=int(value)))
     try:
-        until = email.utils.parsedate_to_datetime(value)
+        moment = email.utils.parsedate_to_datetime(value)
     except (ValueError, TypeError, OverflowError, MessageError):
         return None
-    if until.tzinfo is None:  # "-0000": the zone is not told, and HTTP has no other than GMT
-        until = until.replace(tzinfo=UTC)
-    return until - now if until >= now else None
+    if moment.tzinfo is None:  # "-0000": the zone is not told, and HTTP has no other than GMT
+        moment = moment.replace(tzinfo=UTC)
+    return sensible(moment - now)
+
+
+def until(epoch_seconds: int, now: datetime) -> timedelta | None:
+    """Give the wait until a moment in seconds since 1970; None if it is over or not sensible."""
+    try:
+        wait = timedelta(seconds=epoch_seconds - now.timestamp())
+    except OverflowError:
+        return None
+    return sensible(wait) if wait > timedelta(0) else None
+
+
+def sensible(wait: timedelta) -> timedelta | None:
+    """Give a wait that a network may ask for, None for any other: it would end nowhere in time."""
+    return wait if timedelta(0) <= wait <= WAIT_MAX else None

@@ -27,7 +27,7 @@ from mastodon.return_types import Status
 from pydantic import StringConstraints
 
 from broadcaster.channels import SERVER, Escape, Limits, Measure, Setup, wire
-from broadcaster.channels.http import Answer, failure_for, retry_after
+from broadcaster.channels.http import Answer, failure_for, retry_after, sensible
 from broadcaster.channels.threads import Threads
 from broadcaster.channels.wire import Wire
 from broadcaster.config import Carries, Table
@@ -331,7 +331,7 @@ def _until_reset(headers: Mapping[str, str], now: datetime) -> timedelta | None:
         wait = reset - (parsedate_to_datetime(headers["Date"]) if "Date" in headers else now)
     except (ValueError, TypeError, OverflowError, OSError):
         return None
-    return wait if wait > timedelta(0) else None
+    return sensible(wait) if wait > timedelta(0) else None
 
 
 def _says(status: Status, delivery: Delivery) -> bool:

@@ -361,5 +361,4 @@ def _number(headers: Mapping[str, str], name: str) -> int | None:
 
 def _until_reset(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     reset = _number(headers, "x-rate-limit-reset")
-    wait = timedelta(seconds=reset - now.timestamp()) if reset is not None else timedelta(0)
-    return wait if wait > timedelta(0) else None
+    return None if reset is None else http.until(reset, now)

@@ -23,7 +23,7 @@ from atproto_client import AsyncClient, Session, SessionEvent
 from atproto_client.request import AsyncRequest
 from atproto_core.exceptions import AtProtocolError
 
-from broadcaster.channels.http import Answer, retry_after
+from broadcaster.channels.http import Answer, retry_after, until
 from broadcaster.clock import Clock
 from broadcaster.config import Timing
 from broadcaster.delivery import Failure, NeedsPerson, NotSent, Unknown
@@ -270,8 +270,7 @@ def pause(answer: Answer, clock: Clock) -> timedelta | None:
     reset = answer.headers.get("ratelimit-reset", "")
     if not (reset.isascii() and reset.isdecimal() and len(reset) < 12):
         return None
-    wait = timedelta(seconds=int(reset) - now.timestamp())
-    return wait if wait > timedelta(0) else None
+    return until(int(reset), now)
 
 
 def _session_is_over(answer: Answer | None) -> bool:

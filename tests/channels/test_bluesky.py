@@ -458,6 +458,8 @@ async def test_a_lost_answer_is_unknown_and_ends_in_time(
         ({"ratelimit-reset": str(int(NOW.timestamp()) + 60)}, 60),
         ({"ratelimit-reset": "0"}, None),
         ({"ratelimit-reset": "soon", "Retry-After": "-5"}, None),
+        ({"ratelimit-reset": "99999999999"}, None),
+        ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 -1200"}, None),
         ({}, None),
     ],
 )

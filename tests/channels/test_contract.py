@@ -329,6 +329,18 @@ async def test_every_type_pauses_its_channel_at_a_429(name: str, sends: Sends) -
         assert ended.result.rate_limited
 
 
+JUNK_WAITS = ["Fri, 31 Dec 9999 23:59:59 -1200", "999999999", "-1", "nan", "inf", "soon"]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("junk", JUNK_WAITS)
+async def test_no_type_asks_for_a_wait_beyond_reason(name: str, junk: str, sends: Sends) -> None:
+    """Nothing is tried for more than 72 h: what asks for longer counts as missing."""
+    async with sends(name, _said(429, Retry_After=junk)) as ended:
+        assert isinstance(ended.result, NotSent)
+        assert ended.result.retry_after is None
+
+
 PROBES = [case for case in CASES if not str(case.name).startswith("drip")]
 
 

@@ -253,13 +253,41 @@ RETRY_AFTER = [
     ("٢٠", None),
     ("9" * 400, None),
     ("Sun, 99 Nov 2026 99:99:99 GMT", None),
+    (str(72 * 3600), timedelta(hours=72)),  # as long as an all-clear is tried
+    (str(72 * 3600 + 1), None),
+    ("999999999", None),
+    ("Wed, 25 Nov 2026 01:47:00 GMT", timedelta(hours=72)),
+    ("Wed, 25 Nov 2026 01:47:01 GMT", None),
+    ("Fri, 31 Dec 9999 23:59:59 -1200", None),  # no time can be so late
+    ("Fri, 31 Dec 9999 23:59:59 GMT", None),
+    ("Mon, 01 Jan 0001 00:00:00 +1200", None),
+    ("nan", None),
+    ("inf", None),
+    ("1e9", None),
 ]
 
 
 @pytest.mark.parametrize(("value", "expected"), RETRY_AFTER)
 def test_retry_after_is_read_as_seconds_or_a_date(value: str, expected: timedelta | None) -> None:
-    """What is negative, past or junk counts as missing."""
+    """What is negative, past, junk or over 72 h counts as missing."""
     answer = http.Answer(429, CIMultiDict({"retry-after": value}), b"")
     failure = http.failure_for(answer, "X", NOW)
     assert isinstance(failure, NotSent)
     assert (failure.retry_after, failure.rate_limited) == (expected, True)
+
+
+RESETS = [
+    (60, timedelta(seconds=60)),
+    (72 * 3600, timedelta(hours=72)),
+    (72 * 3600 + 1, None),
+    (0, None),
+    (-60, None),
+    (10**12, None),
+    (10**30, None),
+]
+
+
+@pytest.mark.parametrize(("ahead", "expected"), RESETS)
+def test_a_reset_is_a_wait_only_within_reason(ahead: int, expected: timedelta | None) -> None:
+    """A moment in the past, or later than anything is tried, counts as missing."""
+    assert http.until(int(NOW.timestamp()) + ahead, NOW) == expected

@@ -252,7 +252,17 @@ WAITS: list[tuple[Mapping[str, str], float | None]] = [
     ({"Retry-After": "30"}, 30),
     ({"X-RateLimit-Reset": "2026-11-22T01:00:00.000Z"}, None),
     ({"X-RateLimit-Reset": "soon"}, None),
-    ({"X-RateLimit-Reset": "99999999999"}, 99999999999 - 1795312020),
+    ({"X-RateLimit-Reset": "2026-11-25T01:47:00Z"}, 72 * 3600),
+    ({"X-RateLimit-Reset": "2026-11-25T01:47:01Z"}, None),
+    ({"X-RateLimit-Reset": "99999999999"}, None),
+    ({"X-RateLimit-Reset": "9" * 30}, None),
+    ({"X-RateLimit-Reset": "-60"}, None),
+    ({"X-RateLimit-Reset": "nan"}, None),
+    ({"X-RateLimit-Reset": "9999-12-31T23:59:59-12:00"}, None),
+    ({"X-RateLimit-Reset": "0001-01-01T00:00:00+12:00"}, None),
+    ({"X-RateLimit-Reset": "1795312320", "Date": "Mon, 01 Jan 0001 00:00:00 +1200"}, None),
+    ({"X-RateLimit-Reset": "9999-12-31T23:59:59-12:00", "Retry-After": "30"}, 30),
+    ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 -1200"}, None),
     ({}, None),
 ]
 

@@ -328,10 +328,23 @@ async def test_a_refusal_that_breaks_off_is_unknown(channel: x.X, stub: Stub) ->
         await channel.send(delivery())
 
 
-async def test_a_reset_in_the_past_counts_as_missing(channel: x.X, stub: Stub) -> None:
-    """A wait that is over already is none, and Retry-After is read in its place."""
-    past = str(int(NOW.timestamp()) - 10)
-    stub.say(429, b"{}", x_rate_limit_reset=past, Retry_After="7")
+JUNK_RESETS = [
+    str(int(NOW.timestamp()) - 10),
+    str(int(NOW.timestamp()) + 72 * 3600 + 1),
+    "999999999999",
+    "9" * 40,
+    "-5",
+    "nan",
+    "1e9",
+    "soon",
+    "",
+]
+
+
+@pytest.mark.parametrize("reset", JUNK_RESETS)
+async def test_a_junk_reset_counts_as_missing(channel: x.X, stub: Stub, reset: str) -> None:
+    """A wait that is over, endless or unreadable is none, and Retry-After is read in its place."""
+    stub.say(429, b"{}", x_rate_limit_reset=reset, Retry_After="7")
     with pytest.raises(NotSent) as caught:
         await channel.send(delivery())
     assert caught.value.retry_after == timedelta(seconds=7)

@@ -305,6 +305,12 @@ PAUSES: list[tuple[Callable[[], dict[str, str]], float | None]] = [
     (lambda: {"ratelimit-reset": "soon"}, None),
     (lambda: {"ratelimit-reset": "-5"}, None),
     (lambda: {"ratelimit-reset": "1" * 12}, None),
+    (lambda: {"ratelimit-reset": "9" * 11}, None),
+    (lambda: {"ratelimit-reset": _at(72 * 3600)}, 72 * 3600),
+    (lambda: {"ratelimit-reset": _at(72 * 3600 + 1)}, None),
+    (lambda: {"ratelimit-reset": "nan"}, None),
+    (lambda: {"Retry-After": "Fri, 31 Dec 9999 23:59:59 -1200"}, None),
+    (lambda: {"Retry-After": "999999999", "ratelimit-reset": _at(90)}, 90),
     (lambda: {"ratelimit-reset": "\u0661\u0662"}, None),
 ]
 
