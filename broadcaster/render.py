@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from broadcaster.alert import Info
+from broadcaster.alert import Alert, Info
 from broadcaster.channels import Channel, Escape, Limits, Measure
 from broadcaster.delivery import Message
 from broadcaster.facts import Facts, Words, by_language, primary, words_of
@@ -94,6 +94,11 @@ class Renderer:
     def faults(self) -> tuple[str, ...]:
         """What is wrong with templates, in sentences for people."""
         return self._texts.faults
+
+    def parts(self, alert: Alert, channel: Channel) -> list[str]:
+        """Return the languages in which a channel shows an alert, where its texts fit."""
+        languages = by_language(alert, channel.config.languages)
+        return [language for language in languages if language in self._texts.languages]
 
     def render(self, facts: Facts, channel: Channel, limits: Limits) -> list[Rendered]:
         """Return one part per language, in the channel's order; at least one, maybe without text.

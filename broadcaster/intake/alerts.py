@@ -137,15 +137,15 @@ class Intake:
     async def _end(
         self, newest: Accepted, caller: Caller, text: str | None, language: str | None
     ) -> Answer:
+        version = await references.following(self.store, newest)
         ended = newest.alert
         said = Submission(
             sender=ended.sender,
             status=ended.status,
             msg_type=MsgType.CANCEL,
             references=answer.references_text([ended]),
-            info=all_clear(ended, text, language),
+            info=all_clear([one.alert for one in version.before], text, language),
         )
-        version = await references.following(self.store, newest)
         draft = self.planner.draft(said, version, caller, self.clock.now())
         return _answer(await self.commit(self.planner.plan(draft, version)))
 

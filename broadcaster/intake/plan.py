@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -36,12 +36,16 @@ _NO_PART = "-"
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """Where an alert stands in its incident. `carried` are the channels of earlier versions."""
+    """Where an alert stands in its incident.
+
+    `carried` are the channels of earlier versions; `before` are those versions, the newest first.
+    """
 
     incident: str
     number: int = 1
     replaces: Accepted | None = None
     carried: frozenset[str] = frozenset()
+    before: Sequence[Accepted] = ()
 
 
 @dataclass(slots=True)
@@ -163,6 +167,17 @@ class Planner:
         for rendered in self._render(facts, channel):
             draft.deliveries.append(_row(draft, channel, rendered, rule=rule, by_rule=False))
             _warn(draft, f"{channel.config.name} ({rendered.part})", rendered)
+        draft.warnings += self._left_behind(draft.accepted.alert, version, channel)
+
+    def _left_behind(self, said: Alert, version: Version, channel: Channel) -> Iterator[str]:
+        """Name the languages in which a channel showed the warning and is not told of this."""
+        if channel.takes_data or channel.config.name not in version.carried:
+            return
+        told = self.renderer.parts(said, channel)
+        shown = (self.renderer.parts(one.alert, channel) for one in version.before)
+        for language in dict.fromkeys(part for parts in shown for part in parts):
+            if language not in told:
+                yield f"{channel.config.name}: the {language} warning is not updated"
 
     def _rule(self, draft: Draft, channel: Channel) -> str | None:
         """Say why a channel would not carry this; what carried the warning gets the rest."""

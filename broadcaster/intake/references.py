@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from broadcaster import answer
-from broadcaster.alert import Info, MsgType, Submission
-from broadcaster.intake.clearing import all_clear
+from broadcaster.alert import MsgType, Submission
+from broadcaster.intake.clearing import all_clear, completed
 from broadcaster.intake.faults import Fault, Invalid, invalid, pointer
 from broadcaster.intake.plan import Version
 from broadcaster.record import Accepted, Refused
@@ -32,13 +32,26 @@ async def resolve(store: Store, said: Submission) -> tuple[Version, Submission]:
     if not is_over(newest) and newest.id not in {one.id for one in named}:
         detail = f"Alert {newest.id} ({newest.reference}) is the newest; refer to that one."
         raise Refused("not-newest", detail, newest.id)
-    return await following(store, newest), _completed(said, named, newest)
+    version = await following(store, newest)
+    return version, _completed(said, named, version)
 
 
 async def following(store: Store, newest: Accepted) -> Version:
     """Return the place after the newest version of an incident."""
     carried = frozenset(await store.carried(newest.incident))
-    return Version(newest.incident, newest.version + 1, newest, carried)
+    before = tuple(await _versions(store, newest))
+    return Version(newest.incident, newest.version + 1, newest, carried, before)
+
+
+async def _versions(store: Store, newest: Accepted) -> list[Accepted]:
+    """Return all versions of an incident up to this one, the newest first."""
+    found: list[Accepted] = []
+    while page := await store.alerts(
+        incident=newest.incident, before=found[-1].id if found else None
+    ):
+        found += page
+    older = [one for one in found if one.version < newest.version]
+    return [newest, *sorted(older, key=lambda one: -one.version)]
 
 
 def is_over(newest: Accepted) -> bool:
@@ -85,18 +98,11 @@ def _names(said: Submission) -> Iterator[tuple[str, str, str | None]]:
         yield "/references", identifier, sender
 
 
-def _completed(said: Submission, named: list[Accepted], newest: Accepted) -> Submission:
+def _completed(said: Submission, named: list[Accepted], version: Version) -> Submission:
+    """Give CAP's references; an all-clear speaks every language in which the warning is out."""
     fields: dict[str, object] = {"references": answer.references_text([one.alert for one in named])}
-    if said.msg_type is MsgType.CANCEL and not said.info:
-        fields["info"] = all_clear(newest.alert, None, None)
-    elif said.msg_type is MsgType.CANCEL:
-        fields["info"] = [_with_area(info, newest) for info in said.info]
+    before = [one.alert for one in version.before]
+    if said.is_all_clear:
+        own = said.info
+        fields["info"] = completed(own, before) if own else all_clear(before, None, None)
     return said.model_copy(update=fields)
-
-
-def _with_area(info: Info, newest: Accepted) -> Info:
-    if info.area:
-        return info
-    there = [one for one in newest.alert.info if one.language == info.language]
-    source = (there or newest.alert.info)[0]
-    return info.model_copy(update={"area": source.area})

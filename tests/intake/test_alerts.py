@@ -167,6 +167,36 @@ async def test_an_all_clear_follows_the_warning_and_only_it(door: Door) -> None:
     assert states(before.deliveries)["fire-brigade"] == "superseded"
 
 
+async def test_an_all_clear_reaches_a_language_that_an_update_dropped(door: Door) -> None:
+    """German and English went out, the update spoke German; both posts are called off."""
+    first = await submit(door, alert(info=[info(), info(language="en")]))
+    await door.send("city")
+    update = await submit(
+        door,
+        alert(msgType="Update", references=[first.alert], info=[info(severity="Moderate")]),
+        "u",
+    )
+    assert "city: the en warning is not updated" in json.loads(update.body)["warnings"]
+    await door.send("city")
+    ended = json.loads((await door.intake.cancel(update.alert, OFFICE)).body)
+    rows = [row for row in ended["deliveries"] if row["channel"] == "city"]
+    assert {row["part"]: row["state"] for row in rows} == {"de": "queued", "en": "queued"}
+    assert ended["warnings"] == []
+
+
+async def test_a_cancel_with_words_of_its_own_reaches_every_language(door: Door) -> None:
+    """Also an Update that clears all: what the sender left unsaid is said for them."""
+    for kind in ("Cancel", "Update"):
+        first = await submit(door, alert(info=[info(), info(language="en")]), f"a{kind}")
+        await door.send("city")
+        block = info(responseType=["AllClear"], description="Feuer aus.")
+        body = alert(msgType=kind, references=[first.alert], info=[block])
+        ended = json.loads((await submit(door, body, f"c{kind}")).body)
+        rows = {row["part"]: row for row in ended["deliveries"] if row["channel"] == "city"}
+        assert "Feuer aus." in rows["de"]["message"]["text"]
+        assert "Feuer aus" not in rows["en"]["message"]["text"]
+
+
 async def test_cancelling_twice_gives_the_existing_cancel(door: Door) -> None:
     """By id of any version, by its own path or as a Cancel; also two at once."""
     first = await submit(door, alert())
