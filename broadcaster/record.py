@@ -48,7 +48,8 @@ class Planned:
     `only_if_carried`: goes out only if any version of the incident is or may be out on this channel
     when the transaction runs; else it is withheld with `otherwise`.
     `posts_per_day_max`: the cost guard, None where there is none or the alert is exempt.
-    `tell`: withheld because no text fitted, not by a rule: on-call staff are told.
+    `tell`: on-call staff are told if it is withheld: no text fitted, the cost guard held it back,
+    or a channel that shows the warning may not show this.
     """
 
     id: str

@@ -50,10 +50,14 @@ class Version:
 
 @dataclass(slots=True)
 class Draft:
-    """An alert as it would be accepted. `unfit` says which channels could not carry its text."""
+    """An alert as it would be accepted, with the channels that carried an earlier version.
+
+    `unfit` says which channels could not carry its text.
+    """
 
     accepted: Accepted
     caller: Caller
+    carried: frozenset[str] = frozenset()
     deliveries: list[Planned] = field(default_factory=list)
     unfit: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -95,7 +99,7 @@ class Planner:
     def draft(self, said: Submission, version: Version, caller: Caller, now: datetime) -> Draft:
         """Complete, render and lay out an alert. Every text is fixed here."""
         accepted = self._accepted(said, version, caller.actor, now)
-        draft, facts = Draft(accepted, caller), self._facts(accepted, version)
+        draft, facts = Draft(accepted, caller, version.carried), self._facts(accepted, version)
         for channel in self.channels.values():
             self._lay_out(draft, facts, version, channel)
         return self._finish(draft)
@@ -246,9 +250,13 @@ def _row(
     rule: str | None = None,
     by_rule: bool = True,
 ) -> Planned:
-    """Return one delivery. Under a `rule` it goes out only where the warning is out."""
+    """Return one delivery. Under a `rule` it goes out only where the warning is out.
+
+    What the cost guard holds back is told: money withholds it, not a rule of what is carried.
+    """
     accepted, name = draft.accepted, channel.config.name
     fits = rendered.message is not None
+    guard = _guard(draft, channel) if fits else None
     return Planned(
         id=f"{accepted.id}.{len(draft.deliveries) + 1}",
         channel=name,
@@ -260,8 +268,8 @@ def _row(
         reason=None if fits else rendered.reason,
         only_if_carried=fits and rule is not None,
         otherwise=rule if fits else None,
-        posts_per_day_max=_guard(accepted, channel),
-        tell=not (fits or by_rule),
+        posts_per_day_max=guard,
+        tell=guard is not None or not (fits or by_rule),
     )
 
 
@@ -272,12 +280,16 @@ def _warn(draft: Draft, where: str, rendered: Rendered) -> None:
     draft.warnings += [f"{where}: {warning}" for warning in rendered.warnings]
 
 
-def _guard(accepted: Accepted, channel: Channel) -> int | None:
-    """Return the cost guard of a channel; all-clears and what is Extreme pass it, but count."""
-    limit = channel.posts_per_day_max
-    if limit is None or accepted.ended_at or accepted.alert.severity is Severity.EXTREME:
+def _guard(draft: Draft, channel: Channel) -> int | None:
+    """Return the cost guard of a channel. What it lets pass counts all the same.
+
+    All-clears, what is Extreme, and what replaces a text that is or may be out there: an old
+    warning must not stand because the new one costs money.
+    """
+    if channel.config.name in draft.carried or draft.accepted.ended_at:
         return None
-    return limit
+    extreme = draft.accepted.alert.severity is Severity.EXTREME
+    return None if extreme else channel.posts_per_day_max
 
 
 def _answer(accepted: Accepted, deliveries: Sequence[Delivery]) -> bytes:

@@ -167,6 +167,24 @@ async def test_an_all_clear_follows_the_warning_and_only_it(door: Door) -> None:
     assert states(before.deliveries)["fire-brigade"] == "superseded"
 
 
+async def test_the_cost_guard_holds_a_new_warning_back_and_tells_people(door: Door) -> None:
+    """The update of one that is out passes; the next warning does not, and somebody hears of it."""
+    door.channels["crisis"].posts_per_day_max = 1
+    first = await submit(door, alert())
+    await door.send("crisis")
+    body = alert(msgType="Update", references=[first.alert])
+    update = json.loads((await submit(door, body, "u")).body)
+    second = json.loads((await submit(door, alert(), "k2")).body)
+    rows = {row["channel"]: row for row in (*update["deliveries"], *second["deliveries"])}
+    assert [row["state"] for row in update["deliveries"] if row["channel"] == "crisis"] == [
+        "queued"
+    ]
+    assert "limit of 1 posts a day" in rows["crisis"]["reason"]
+    matters = [one.notice for one in await door.store.open_notices()]
+    told = [one.delivery for one in matters if one.kind == "withheld"]
+    assert told == [rows["crisis"]["id"]]
+
+
 async def test_an_all_clear_reaches_a_language_that_an_update_dropped(door: Door) -> None:
     """German and English went out, the update spoke German; both posts are called off."""
     first = await submit(door, alert(info=[info(), info(language="en")]))

@@ -163,6 +163,15 @@ def test_the_cost_guard_never_stops_an_all_clear(tmp_path: Path) -> None:
     assert by_channel(found)["crisis"].posts_per_day_max is None
 
 
+def test_the_cost_guard_never_leaves_an_old_warning_standing(tmp_path: Path) -> None:
+    """What replaces an earlier version passes; on a channel that is new to it, the guard counts."""
+    body = said(msgType="Update", references=["x"])
+    version = Version("26-0142", 2, before(tmp_path), frozenset({"crisis"}))
+    assert by_channel(draft(tmp_path, body, version))["crisis"].posts_per_day_max is None
+    elsewhere = replace(version, carried=frozenset({"city"}))
+    assert by_channel(draft(tmp_path, body, elsewhere))["crisis"].posts_per_day_max == 20
+
+
 def test_the_plan_says_when_people_hear_of_what_is_late(tmp_path: Path) -> None:
     """60 s after acceptance, and again after 5 and 15 minutes; the day begins at local midnight."""
     found = draft(tmp_path, said())
