@@ -284,6 +284,7 @@ async def _run(service: Service) -> int:
             _announce(service, where.port)
             await _first(ended.wait(), service.failed())
             log.info("stopping", reason="signal" if ended.is_set() else "fault")
+            service.dispatcher.halt()
         await service.stop()
     finally:
         await _give_back(service)

@@ -62,6 +62,11 @@ class ExpiryClock:
         """Return by how much the wall clock has moved against elapsed time; positive: ahead."""
         return self._clock.now() - self.steady()
 
+    def due(self) -> datetime:
+        """Return the time to hold against a due time: no wait ends or grows by setting a clock."""
+        wall, steady = self._clock.now(), self.steady()
+        return wall if abs(wall - steady) <= DRIFT_MAX else steady
+
     def now(self) -> datetime:
         """Return the time to hold against an expiry."""
         wall, steady = self._clock.now(), self.steady()

@@ -75,6 +75,7 @@ class Lane:
     reading: set[str] = field(default_factory=set)  # delivery ids being read back
     stuck: set[str] = field(default_factory=set)  # attempts past their limit that still run
     paused_until: datetime | None = None
+    paused_at: float = 0.0  # elapsed seconds: what began before tells nothing about the pause
     on_trial: bool = False
     failures: int = 0
     switched_off: str | None = None
@@ -111,7 +112,7 @@ class Dispatcher:
         self._timing = timing
         self._clock = clock
         self._observe = observe
-        self._resolver = Resolver(store, timing, clock)
+        self._resolver = Resolver(store, timing)
         self._claims_wanted = asyncio.Event()
         self._claiming = asyncio.Lock()  # while recovery counts what is under way, no claim is
         self._wanted: set[str] = set()
@@ -131,8 +132,6 @@ class Dispatcher:
 
     async def start(self) -> None:
         """Resolve what a crash left behind, then take up the queue."""
-        await self._recover()
-        await self._store.abandon(list(self.lanes))
         for row in await self._store.channels():
             if lane := self.lanes.get(row.name):
                 lane.paused_until = row.paused_until
@@ -140,6 +139,16 @@ class Dispatcher:
                 lane.switched_off = row.switched_off
         self._recorder = asyncio.create_task(self._record_loop())
         self._recorder.add_done_callback(self._notice_fault)
+        try:
+            await self._take_up()
+        except StoreUnavailable as error:  # the door opens all the same: it says why
+            log.warning("queue_not_taken_up", reason=str(error))
+            self._spawn(self._insist(self._take_up))
+
+    async def _take_up(self) -> None:
+        """Resolve what a crash left behind, then take up the queue."""
+        await self._recover()
+        await self._store.abandon(list(self.lanes))
         self._spawn(self._claim_loop())
         self._spawn(self._sweep())
         self._spawn(self._mind_database())
@@ -175,9 +184,15 @@ class Dispatcher:
                 lane.wake.set()
         self._claims_wanted.set()
 
+    def halt(self) -> None:
+        """Claim nothing new from now on."""
+        self._stopping = True
+
     async def stop(self) -> None:
         """Claim nothing new and give running attempts their time; the rest is recovered later."""
-        self._stopping = True
+        self.halt()
+        async with self._claiming:  # a claim under way ends: what it wrote is begun, and runs
+            pass
         for task in list(self._tasks):
             task.cancel()
         running = [task for lane in self.lanes.values() for task in lane.running.values()]
@@ -228,7 +243,7 @@ class Dispatcher:
         """Keep free slots for a plan, but none where others wait already: they were first."""
         if self._stopping or self._recorder is None:
             return {}
-        now = self._clock.now()
+        now = self._store.due_now()
         wanted = Counter(one.channel for one in plan.deliveries if one.state is State.QUEUED)
         kept = {}
         for name, count in wanted.items():
@@ -246,7 +261,7 @@ class Dispatcher:
             await self._claims_wanted.wait()
             self._claims_wanted.clear()
             wanted, self._wanted = self._wanted, set()
-            now = self._clock.now()
+            now = self._store.due_now()
             free = {
                 name: slots
                 for name in wanted
@@ -303,10 +318,14 @@ class Dispatcher:
         result = await self._send(lane.channel, delivery)
         watch.cancel()
         end = self._end(lane, delivery, result)
-        state = await self._record(lane, delivery, end)
+        try:
+            state = await self._record(lane, delivery, end)
+        except TransitionRefused as error:  # this row is elsewhere; that stops nothing else
+            log.warning("end_not_recorded", delivery=delivery.id, reason=str(error))
+            return
         if end.due and (lane.next_due is None or end.due < lane.next_due):
             lane.next_due = end.due
-        await self._mind_channel(lane, result)
+        await self._mind_channel(lane, delivery, result, started)
         self._report(delivery, end, self._clock.elapsed() - started, state)
 
     async def _send(self, channel: Channel, delivery: Delivery) -> Receipt | Failure:
@@ -362,9 +381,11 @@ class Dispatcher:
         for one, future in landed:
             end = End(Outcome.ACCEPTED, receipt=one.receipt)
             delivery = one.delivery
-            future.set_result(
-                await self._insist(functools.partial(self._store.record, delivery, end))
-            )
+            write = functools.partial(self._store.record, delivery, end)
+            try:
+                future.set_result(await self._insist(write))
+            except (StoreBroken, TransitionRefused) as error:
+                future.set_exception(error)
 
     async def _insist(self, write: Callable[[], Awaitable[T]]) -> T:
         """Write; while PostgreSQL is away, wait for it: what happened must not be lost.
@@ -393,14 +414,14 @@ class Dispatcher:
     def _due(self, delivery: Delivery, failure: NotSent) -> datetime:
         waits = self._timing.waits_seconds
         wait = backoff(delivery.attempts, waits, retry_after=failure.retry_after)
-        return self._clock.now() + wait
+        return self._store.due_now() + wait
 
     def _unknown(self, channel: Channel, reason: str) -> End:
         """Unknown: when to look first, and how long people are spared meanwhile."""
         first = first_look(channel, self._timing)
         held = channel.guarantee is Guarantee.NONE and not channel.resend_on_unknown
         spared = timedelta(seconds=0 if held else self._timing.unknown_told_seconds)
-        due = self._clock.now() + timedelta(seconds=first)
+        due = self._store.due_now() + timedelta(seconds=first)
         return End(Outcome.UNKNOWN, reason, due=due, tell_after=spared)
 
     def _report(self, delivery: Delivery, end: End, seconds: float, state: str) -> None:
@@ -419,9 +440,12 @@ class Dispatcher:
 
     # Pauses: a 429, a needs-person or an open circuit stops the channel, then one trial
 
-    async def _mind_channel(self, lane: Lane, result: Receipt | Failure) -> None:
+    async def _mind_channel(
+        self, lane: Lane, delivery: Delivery, result: Receipt | Failure, started: float
+    ) -> None:
         if isinstance(result, Receipt | Rejected):
-            await self._go_on(lane)
+            if started >= lane.paused_at:  # else it had begun before the pause, and ends none
+                await self._go_on(lane)
             return
         lane.failures += 1
         if isinstance(result, NeedsPerson) and result.switch_off:
@@ -429,8 +453,9 @@ class Dispatcher:
             return
         wait = self._pause_for(lane, result)
         if wait is not None:
-            until = lane.paused_until = self._clock.now() + wait
-            lane.on_trial = True
+            # What the network asked for counts up to this alert's expiry; the next may try again.
+            until = min(self._store.due_now() + wait, delivery.expires)
+            lane.paused_until, lane.paused_at, lane.on_trial = until, self._clock.elapsed(), True
             await self._insist(lambda: self._store.pause(lane.name, until, result.reason))
             log.warning("channel_paused", channel=lane.name, seconds=round(wait.total_seconds()))
 
@@ -479,7 +504,7 @@ class Dispatcher:
             return
 
     def _rest_seconds(self, lane: Lane) -> float:
-        now = self._clock.now()
+        now = self._store.due_now()
         ahead = [moment for moment in (lane.next_due, lane.paused_until) if moment and moment > now]
         seconds = min([(moment - now).total_seconds() for moment in ahead] or [IDLE_SECONDS_MAX])
         overdue = lane.next_due is not None and lane.next_due <= now

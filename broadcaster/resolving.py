@@ -13,7 +13,6 @@ from typing import Any
 import structlog
 
 from broadcaster.channels import Channel
-from broadcaster.clock import Clock
 from broadcaster.config import Timing
 from broadcaster.delivery import (
     Delivery,
@@ -33,10 +32,9 @@ log = structlog.get_logger(__name__)
 class Resolver:
     """Finds out what became of attempts whose answer was lost."""
 
-    def __init__(self, store: Store, timing: Timing, clock: Clock) -> None:
+    def __init__(self, store: Store, timing: Timing) -> None:
         self._store = store
         self._timing = timing
-        self._clock = clock
 
     async def resolve(self, channel: Channel, row: ToRead) -> None:
         """Take one look at one row."""
@@ -53,7 +51,8 @@ class Resolver:
         elif result is None or (
             self._key_is_trusted(channel, row) and not isinstance(result, NeedsPerson)
         ):
-            await self._store.absent(row.delivery, self._resend_due(channel, row.delivery))
+            due = self._resend_due(channel, row.delivery)
+            await self._store.absent(row.delivery, due, proven=result is None)
         else:
             await self._look_again(row, result)
 
@@ -61,7 +60,7 @@ class Resolver:
         """The backoff counts from the attempt; the time until the look is part of it."""
         looked = timedelta(seconds=first_look(channel, self._timing))
         wait = backoff(delivery.attempts, self._timing.waits_seconds)
-        return self._clock.now() + max(wait - looked, timedelta(0))
+        return self._store.due_now() + max(wait - looked, timedelta(0))
 
     def _key_is_trusted(self, channel: Channel, row: ToRead) -> bool:
         """May a row that could not be read be repeated: young enough, and still wanted."""
@@ -69,7 +68,7 @@ class Resolver:
             return False
         if channel.guarantee is Guarantee.CALLER_ID:
             return True
-        age = self._clock.now() - row.delivery.first_attempt
+        age = self._store.due_now() - row.delivery.first_attempt
         return age.total_seconds() < self._timing.server_key_trusted_seconds
 
     async def _look_again(self, row: ToRead, failure: Failure) -> None:
@@ -82,7 +81,7 @@ class Resolver:
         asked = failure.retry_after if isinstance(failure, NotSent) else None
         wait = backoff(max(tries, 1), self._timing.waits_seconds, retry_after=asked)
         reason = f"could not be read back: {failure.reason}"
-        await self._store.read_again(delivery, self._clock.now() + wait, delivery.reads, reason)
+        await self._store.read_again(delivery, self._store.due_now() + wait, delivery.reads, reason)
 
     async def _resolve_by_reading(self, channel: Channel, row: ToRead) -> None:
         """Read-back: three looks over 90 s; absent in all: one resend, and then no more."""
@@ -98,13 +97,13 @@ class Resolver:
     async def _count_look(self, row: ToRead) -> None:
         delivery, looks = row.delivery, self._timing.read_back_seconds
         reads = delivery.reads + 1
-        now = self._clock.now()
+        now = self._store.due_now()
         if reads < len(looks):
             due = now + timedelta(seconds=looks[reads] - looks[reads - 1])
             reason = f"not in the network's list at look {reads} of {len(looks)}"
             await self._store.read_again(delivery, due, reads, reason)
         elif row.doubts < 2 or not row.sendable:
-            await self._store.absent(delivery, now)
+            await self._store.absent(delivery, now, proven=True)
         else:
             reason = "lost twice and not in the network's list: look by hand before posting"
             await self._store.read_again(delivery, None, reads, reason)
@@ -112,7 +111,9 @@ class Resolver:
     async def _repeat_or_leave(self, channel: Channel, row: ToRead) -> None:
         """Nothing can be read back: repeat it while it is wanted, else leave it to a person."""
         if row.sendable:
-            await self._store.absent(row.delivery, self._resend_due(channel, row.delivery))
+            await self._store.absent(
+                row.delivery, self._resend_due(channel, row.delivery), proven=False
+            )
             return
         reason = "cannot be read back on this channel: look by hand"
         await self._store.read_again(row.delivery, None, row.delivery.reads, reason)

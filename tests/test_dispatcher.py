@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from broadcaster.channels import Channel
 from broadcaster.clock import SystemClock
+from broadcaster.config import StoreTable
 from broadcaster.delivery import (
     Delivery,
     Guarantee,
     NeedsPerson,
     NotSent,
+    Outcome,
     Receipt,
     Rejected,
     State,
@@ -23,8 +27,18 @@ from broadcaster.delivery import (
 )
 from broadcaster.dispatcher import Dispatcher
 from broadcaster.record import Accepted, NoticeKind, Refused
-from broadcaster.store import Store, StoreUnavailable
-from tests.kit import SHORT, FakeChannel, alert, eventually, plan, posting_then, raising, states
+from broadcaster.store import End, Store, StoreUnavailable
+from tests.kit import (
+    SHORT,
+    FakeChannel,
+    ManualClock,
+    alert,
+    eventually,
+    plan,
+    posting_then,
+    raising,
+    states,
+)
 
 LOST = Unknown("the answer was lost")
 
@@ -473,3 +487,103 @@ def _told_of_channel(store: Store) -> Callable[[], Awaitable[bool]]:
         return NoticeKind.CHANNEL in await _kinds(store)
 
     return check
+
+
+@pytest.mark.parametrize("resent", [False, True])
+async def test_an_all_clear_follows_a_warning_that_may_be_out_unproved(
+    sqlite_store: Store,
+    resent: bool,  # noqa: FBT001 - a parameter of the table
+) -> None:
+    """Mail: the answer was lost, a resend by rule proves nothing: whoever warned takes it back."""
+    wait = timedelta(seconds=9)
+    second = raising(NotSent("429", wait, rate_limited=True))
+    one = FakeChannel(guarantee=Guarantee.NONE, reads_back=False, resend_on_unknown=True)
+    one.script = [posting_then(LOST), *([second] if resent else [])]
+    async with running(sqlite_store, one) as dispatcher:
+        first = await _go(sqlite_store, dispatcher)
+        await eventually(lambda: len(one.sends) == (2 if resent else 1))
+        await eventually(_is(sqlite_store, first, one="queued" if resent else "sent"))
+        said = alert(msgType="Cancel", references=[first.id], info=[])
+        wanted = plan(["one"], after=first, said=said)
+        only = [replace(each, only_if_carried=True) for each in wanted.deliveries]
+        cancel = await dispatcher.accept(replace(wanted, deliveries=only))
+        assert cancel.deliveries[0].state is State.QUEUED
+        await dispatcher.resume("one")
+        await eventually(_is(sqlite_store, cancel.accepted, one="sent"))
+
+
+async def test_a_post_proved_absent_needs_no_all_clear(sqlite_store: Store) -> None:
+    """Reading back has shown that nothing is there, and it was superseded: nothing to take back."""
+    one = FakeChannel(guarantee=Guarantee.CALLER_ID, script=[raising(LOST)])
+    one.script.append(raising(NotSent("429", timedelta(seconds=9), rate_limited=True)))
+    async with running(sqlite_store, one) as dispatcher:
+        first = await _go(sqlite_store, dispatcher)
+        await eventually(lambda: len(one.sends) == 2)
+        await eventually(_is(sqlite_store, first, one="queued"))
+        said = alert(msgType="Cancel", references=[first.id], info=[])
+        wanted = plan(["one"], after=first, said=said)
+        only = [replace(each, only_if_carried=True) for each in wanted.deliveries]
+        cancel = await dispatcher.accept(replace(wanted, deliveries=only))
+        assert cancel.deliveries[0].state is State.WITHHELD
+
+
+async def test_what_began_before_a_pause_does_not_end_it(sqlite_store: Store) -> None:
+    """A slow success from before the 429 says nothing about the limit."""
+    gate = asyncio.Event()
+
+    async def slow(channel: FakeChannel, delivery: Delivery) -> Receipt:
+        await gate.wait()
+        return channel.publish(delivery)
+
+    limited = raising(NotSent("429", timedelta(seconds=0.6), rate_limited=True))
+    one = FakeChannel(script=[slow, limited])
+    async with running(sqlite_store, one) as dispatcher:
+        first = await _go(sqlite_store, dispatcher)
+        await eventually(lambda: len(one.sends) == 1)
+        second = await _go(sqlite_store, dispatcher)
+        await eventually(lambda: len(one.sends) == 2)
+        gate.set()
+        await eventually(_is(sqlite_store, first, one="sent"))
+        await asyncio.sleep(0.2)
+        assert len(one.sends) == 2
+        await eventually(_is(sqlite_store, second, one="sent"))
+
+
+async def test_a_pause_ends_with_the_alert_it_was_for(sqlite_store: Store) -> None:
+    """A month of Retry-After must not mute the next alert."""
+    month = raising(NotSent("429", timedelta(days=30), rate_limited=True))
+    one = FakeChannel(script=[month])
+    async with running(sqlite_store, one) as dispatcher:
+        until = datetime.now(UTC) + timedelta(seconds=0.3)
+        await _go(sqlite_store, dispatcher, expires=until)
+        await eventually(lambda: len(one.sends) == 1)
+        later = await _go(sqlite_store, dispatcher)
+        await eventually(_is(sqlite_store, later, one="sent"))
+
+
+async def test_after_halt_nothing_new_begins(sqlite_store: Store) -> None:
+    """SIGTERM: what is accepted while the door closes waits for the next start."""
+    one = FakeChannel()
+    async with running(sqlite_store, one) as dispatcher:
+        dispatcher.halt()
+        acceptance = await dispatcher.accept(plan())
+        await asyncio.sleep(0.1)
+        assert await _is(sqlite_store, acceptance.accepted, one="queued")()
+    assert one.sends == []
+
+
+async def test_a_clock_set_back_delays_no_retry(tmp_path: Path) -> None:
+    """Waits follow elapsed time while the wall clock cannot be trusted."""
+    clock = ManualClock()
+    table = StoreTable(url=f"sqlite:///{tmp_path}/test.db", ballast_bytes=0)
+    store = await Store.open(table, clock)
+    await store.know_channels({"one": "fake"})
+    accepted = (await store.accept(plan(now=clock.now()))).accepted
+    (delivery,) = (await store.claim({"one": 1}, timedelta(0))).deliveries
+    due = store.due_now() + timedelta(seconds=2)
+    await store.record(delivery, End(Outcome.NOT_SENT, "refused", due=due))
+    clock.wall -= timedelta(hours=1)
+    clock.move(3)
+    claims = await store.claim({"one": 1}, timedelta(0))
+    assert [one.alert for one in claims.deliveries] == [accepted.id]
+    await store.close()

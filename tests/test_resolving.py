@@ -67,7 +67,7 @@ async def case(tmp_path: Path) -> AsyncIterator[Case]:
     table = StoreTable(url=f"sqlite:///{tmp_path}/test.db", ballast_bytes=0)
     store = await Store.open(table, clock)
     await store.know_channels({"one": "fake"})
-    yield Case(store, clock, Resolver(store, TIMING, clock))
+    yield Case(store, clock, Resolver(store, TIMING))
     await store.close()
 
 
@@ -131,7 +131,8 @@ async def test_after_a_second_loss_nothing_is_sent_any_more(case: Case) -> None:
         await case.look(channel, seconds)
     await case.lose_again(channel)
     for seconds in (4, 30, 62):
-        found = await case.look(channel, seconds)
+        await case.look(channel, seconds)
+    found = await case.now()
     assert (found.state, found.due) == (State.UNKNOWN, None)
 
 

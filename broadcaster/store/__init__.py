@@ -153,7 +153,11 @@ class Store:
         return self._expiry.now()
 
     def _moment(self) -> Moment:
-        return Moment(self._clock.now(), self._expiry.now())
+        return Moment(self._clock.now(), self._expiry.now(), self._expiry.due())
+
+    def due_now(self) -> datetime:
+        """The time that counts for waits: elapsed time, while the wall clock cannot be trusted."""
+        return self._expiry.due()
 
     def drift(self) -> timedelta:
         """By how much wall clock and elapsed time disagree."""
@@ -288,11 +292,11 @@ class Store:
             lambda db: resolving.resolved_found(db, delivery.id, receipt, now)
         )
 
-    async def absent(self, delivery: Delivery, due: datetime) -> State:
-        """Reading back has proved the post absent: queued again, or ended."""
+    async def absent(self, delivery: Delivery, due: datetime, *, proven: bool) -> State:
+        """Queue it again, or end it; `proven`: reading back has shown that it is not there."""
         at = self._moment()
         return await self._engine.write(
-            lambda db: resolving.resolved_absent(db, delivery.id, due, at)
+            lambda db: resolving.resolved_absent(db, delivery.id, due, at, proven=proven)
         )
 
     async def read_again(
@@ -352,7 +356,7 @@ class Store:
 
     async def due_notices(self) -> list[Matter]:
         """Return open notices whose time has come."""
-        now = self._clock.now()
+        now = self.due_now()
         return await self._engine.read(lambda db: notices.due(db, now))
 
     async def open_notices(self) -> list[Matter]:

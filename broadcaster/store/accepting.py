@@ -64,7 +64,7 @@ _CARRIED = (
         delivery.c.version < bindparam("version_now"),
         or_(
             among(delivery.c.state, (State.SENDING, State.UNKNOWN, State.SENT, State.VISIBLE)),
-            (delivery.c.state == State.FAILED.value) & (delivery.c.doubtful == 1),
+            (delivery.c.doubtful == 1) & (delivery.c.absent == 0),
         ),
     )
     .group_by(delivery.c.channel)
@@ -91,14 +91,16 @@ def accept(db: Database, plan: Plan, free: Mapping[str, int]) -> Acceptance:
     _refuse_repeats(db, plan)
     _take_place(db, plan)
     superseded = _supersede(db, accepted, now)
-    deliveries = _settle_plan(db, plan)
+    planned = _settle_plan(db, plan)
+    deliveries = _deliveries(db, plan, planned)
     rows = [from_delivery(one, position) for position, one in enumerate(deliveries)]
     db.insert(alert, [from_accepted(accepted)])
     db.insert(delivery, rows)
     journal.born(db, rows, now)
     answer = plan.answer(accepted, deliveries)
     _keep_answer(db, plan, answer)
-    journal.tell(db, now, _notices(plan, deliveries))
+    tell = {one.id for one in planned if one.tell}
+    journal.tell(db, now, _notices(plan, deliveries, tell))
     details = {
         "reference": accepted.reference,
         "msgType": accepted.alert.msg_type.value,
@@ -192,14 +194,19 @@ def _supersede(db: Database, accepted: Accepted, now: datetime) -> list[str]:
     return [row["id"] for row in rows]
 
 
-def _settle_plan(db: Database, plan: Plan) -> list[Delivery]:
+def _settle_plan(db: Database, plan: Plan) -> list[Planned]:
+    """Decide what only this transaction can know: what is out, and how many posts there were."""
     accepted = plan.accepted
     carried: dict[str, str] = {}
     if accepted.version > 1:
         found = db.rows(_CARRIED, of=accepted.incident, version_now=accepted.version)
         carried = {row["channel"]: row["type"] for row in found}
     planned = [_decide(db, plan, one, one.channel in carried) for one in plan.deliveries]
-    planned += _no_longer_configured(plan, carried)
+    return planned + _no_longer_configured(plan, carried)
+
+
+def _deliveries(db: Database, plan: Plan, planned: Sequence[Planned]) -> list[Delivery]:
+    accepted = plan.accepted
     stamps = {row["name"]: row["last_stamp"] or 0 for row in db.rows(_LAST_STAMPS)}
     until = plan.deliver_until or accepted.expires
     deliveries = [_delivery(accepted, one, stamps, until) for one in planned]
@@ -212,12 +219,11 @@ def _decide(db: Database, plan: Plan, one: Planned, carried: bool) -> Planned:  
         return one
     if one.only_if_carried and not carried:
         return _withheld(one, one.otherwise or NEVER_CARRIED)
-    if one.posts_per_day_max is not None and plan.day_start is not None:
+    if one.posts_per_day_max is not None and plan.day_start is not None and not carried:
         count = db.row(_POSTS_TODAY, name=one.channel, since=to_us(plan.day_start))
         if count and count["n"] >= one.posts_per_day_max:
-            return _withheld(
-                one, f"the limit of {one.posts_per_day_max} posts a day on {one.channel} is reached"
-            )
+            reason = f"the limit of {one.posts_per_day_max} posts a day on {one.channel} is reached"
+            return replace(_withheld(one, reason), tell=True)
     return one
 
 
@@ -310,9 +316,8 @@ def _keep_answer(db: Database, plan: Plan, answer: bytes) -> None:
     db.insert(idempotency, [row])
 
 
-def _notices(plan: Plan, deliveries: Sequence[Delivery]) -> list[NewNotice]:
+def _notices(plan: Plan, deliveries: Sequence[Delivery], tell: set[str]) -> list[NewNotice]:
     accepted = plan.accepted
-    tell = {one.id for one in plan.deliveries if one.tell}
     late = [
         NewNotice(NoticeKind.LATE, "", alert=accepted.id, wait=moment - accepted.accepted)
         for moment in plan.late

@@ -299,7 +299,9 @@ class Engine:
         self.make_room()
         try:
             return self._transaction(rest)
-        except (StorageFull, StoreUnavailable, StoreBroken) as again:
+        except StorageFull:  # nothing is left to give: they try again until there is room
+            self._fail(rest, StoreUnavailable("the disk is full"))
+        except (StoreUnavailable, StoreBroken) as again:
             self._fail(rest, again)
         return []
 

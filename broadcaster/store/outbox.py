@@ -102,6 +102,7 @@ _DOUBT = (
     .where(delivery.c.id == bindparam("row_id"))
     .values(
         doubtful=1,
+        absent=0,
         reads=0,
         unknown_since=func.coalesce(delivery.c.unknown_since, bindparam("since")),
     )
@@ -175,15 +176,16 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What time it is: by the wall for rows, and for expiry (see `clock.ExpiryClock`)."""
+    """What time it is: by the wall for rows, for expiry and for waits (`clock.ExpiryClock`)."""
 
     now: datetime
     expiry: datetime
+    due: datetime
 
 
 def claim(db: Database, free: Mapping[str, int], at: Moment, hold: timedelta) -> Claims:
     """Write the intent for due rows of the given channels, as many as each has free slots."""
-    times = {"now": to_us(at.now), "held_since": to_us(at.now - hold)}
+    times = {"now": to_us(at.due), "held_since": to_us(at.now - hold)}
     rows = [
         row for name, most in free.items() for row in db.rows(_DUE, of=name, most=most, **times)
     ]
@@ -247,6 +249,8 @@ _WHY = {
 def end_row(db: Database, row: Row, state: State, now: datetime) -> None:
     """A row that may not be sent any more ends as superseded or expired; the latter is told."""
     reason = _WHY[state]
+    if row["doubtful"] and not row["absent"]:
+        reason += "; an earlier attempt may be there: look by hand"
     journal.move(db, [Move(row, state, reason)], now)
     journal.close_notices(db, now, [row["id"]])
     if state is State.EXPIRED:

@@ -31,6 +31,7 @@ _READ_AGAIN = (
     .where(delivery.c.id == bindparam("row_id"), delivery.c.state == State.UNKNOWN.value)
     .values(due=bindparam("to_due"), reads=bindparam("reads_now"), reason=bindparam("why"))
 )
+_PROVEN_ABSENT = update(delivery).where(delivery.c.id == bindparam("row_id")).values(absent=1)
 _DOUBTS = select(func.count().label("n")).where(
     attempt_end.c.delivery == bindparam("of"),
     among(attempt_end.c.outcome, LEFT_DOUBT),
@@ -51,7 +52,7 @@ class ToRead:
 
 def to_read(db: Database, name: str, most: int, at: Moment) -> list[ToRead]:
     """Return unknown rows of a channel that are due for a look; what is unreadable is set aside."""
-    found_rows = db.rows(_TO_READ, of=name, now=to_us(at.now), most=most)
+    found_rows = db.rows(_TO_READ, of=name, now=to_us(at.due), most=most)
     rows = [row for row in found_rows if read(db, row, at.now)]
     return [
         ToRead(delivery_of(row), verdict(row, at) is None, _doubts(db, row["id"])) for row in rows
@@ -72,15 +73,28 @@ def resolved_found(db: Database, delivery_id: str, receipt: Receipt, now: dateti
     return State.SENT
 
 
-def resolved_absent(db: Database, delivery_id: str, due: datetime, at: Moment) -> State:
-    """Reading back has proved the post absent: it is queued again, or ends."""
+def resolved_absent(
+    db: Database, delivery_id: str, due: datetime, at: Moment, *, proven: bool
+) -> State:
+    """Queue it again, or end it.
+
+    `proven`: reading back has shown that it is not there. Otherwise it is repeated because that is
+    safe or configured, and one that may not be sent any more stays unknown, for a person.
+    """
     row = _unknown_row(db, delivery_id)
     if row is None:
         return State.UNKNOWN
-    if state := verdict(row, at):
+    if proven:
+        db.change(_PROVEN_ABSENT, row_id=delivery_id)
+        row["absent"] = 1
+    state = verdict(row, at)
+    if state and not proven:
+        read_again(db, delivery_id, None, row["reads"], "cannot be read back: look by hand")
+        return State.UNKNOWN
+    if state:
         end_row(db, row, state, at.now)
         return state
-    why = "not there when read back: sent again"
+    why = "not there when read back: sent again" if proven else "sent again; not read back"
     journal.move(db, [Move(row, State.QUEUED, why, due)], at.now)
     journal.close_notices(db, at.now, [row["id"]])
     return State.QUEUED

@@ -155,6 +155,7 @@ def from_delivery(delivery: Delivery, position: int) -> Row:
         "due": maybe_us(delivery.due),
         "attempts": 0,
         "doubtful": 0,
+        "absent": 0,
         "reads": 0,
     }
 

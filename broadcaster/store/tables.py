@@ -99,7 +99,8 @@ delivery = Table(
     Column("receipt", Text),
     Column("attempts", Integer, nullable=False),
     _time("first_attempt"),
-    Column("doubtful", SmallInteger, nullable=False),
+    Column("doubtful", SmallInteger, nullable=False),  # an attempt may have landed
+    Column("absent", SmallInteger, nullable=False),  # and reading back proved that none has
     Column("reads", Integer, nullable=False),
     _time("unknown_since"),
     UniqueConstraint("alert", "channel", "part"),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from broadcaster.clock import SystemClock
@@ -18,7 +16,6 @@ from broadcaster.store import Store, opening
 from broadcaster.store.opening import Ballast, connect
 from tests.conftest import REPOSITORY
 from tests.kit import plan
-from tests.peers.postgres import PostgresServer
 
 SECOND = """
 import asyncio, sys
@@ -65,13 +62,6 @@ async def test_a_second_store_in_the_same_process_is_refused(
     await store.accept(plan(["one"]))
     with pytest.raises(StoreUnavailable, match="in use by another"):
         await Store.open(store_table, SystemClock())
-
-
-async def test_a_store_opens_at_once_after_it_was_closed(store_table: StoreTable) -> None:
-    """The server may need a moment to end the old session, which holds the lock until then."""
-    for _ in range(10):
-        store = await Store.open(store_table, SystemClock())
-        await store.close()
 
 
 async def test_what_was_accepted_is_there_after_a_restart(store_table: StoreTable) -> None:
@@ -146,59 +136,12 @@ async def test_a_file_that_is_no_database_is_refused_and_left_alone(
     assert path.read_bytes() == content
 
 
-async def test_a_newer_database_is_refused_and_not_touched(store_table: StoreTable) -> None:
-    """An older program must not guess what a newer one meant."""
-    store = await Store.open(store_table, SystemClock())
-    await store.close()
-    newer = "UPDATE alembic_version SET version_num = '9999'"
-    if store_table.path:
-        with sqlite3.connect(store_table.path) as connection:
-            connection.execute(newer)
-        connection.close()
-    else:
-        with psycopg.connect(store_table.url) as session:
-            session.execute(newer)
-    for _ in range(2):  # the refusal gives the lock back
-        with pytest.raises(StoreBroken, match="newer version"):
-            await Store.open(store_table, SystemClock())
-
-
 def test_a_place_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     """A directory where the file should be is no damage: nobody needs a backup."""
     (tmp_path / "test.db").mkdir()
     with pytest.raises(StoreBroken, match="cannot be used") as refused:
         connect("", tmp_path / "test.db")
     assert "backup" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "postgresql://broadcaster:geheim@127.0.0.1:1/none",
-        "postgresql://broadcaster:geheim@127.0.0.1:1/none?geheim=1",
-        "postgresql://broadcaster:geheim%zz@127.0.0.1/none",
-    ],
-)
-def test_a_postgresql_that_cannot_be_reached_is_refused_without_its_password(url: str) -> None:
-    """Nothing secret is in an error, not even in what caused it."""
-    with pytest.raises(StoreUnavailable) as refused:
-        connect(url, None)
-    told: BaseException | None = refused.value
-    while told is not None:
-        assert "geheim" not in str(told)
-        told = told.__cause__
-
-
-def test_a_postgresql_that_may_lose_what_it_confirmed_is_refused(
-    postgres: PostgresServer, postgres_url: str
-) -> None:
-    """A 202 rests on the commit being on stable storage."""
-    name = postgres_url.rpartition("/")[2]
-    with psycopg.connect(postgres_url, autocommit=True) as session:
-        session.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
-    assert postgres.answers()
-    with pytest.raises(StoreBroken, match="synchronous_commit=off"):
-        connect(postgres_url, None)
 
 
 def test_the_ballast_is_reserved_given_back_and_reserved_again(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ async def test_a_post_that_is_not_there_is_queued_again(desk: Store, clock: Manu
     """Proven absent: it goes out when due, and stays marked as doubtful."""
     lost = await _lost(desk, clock)
     due = clock.now() + timedelta(seconds=5)
-    assert await desk.absent(lost, due) is State.QUEUED
+    assert await desk.absent(lost, due, proven=True) is State.QUEUED
     assert await desk.open_notices() == []
     clock.move(5)
     (again,) = (await desk.claim({"one": 1}, HOLD)).deliveries
@@ -112,7 +112,7 @@ async def test_an_absent_post_of_an_old_version_is_superseded(
     """An old warning never appears after a newer version."""
     lost = await _lost(desk, clock)
     await _supersede(desk, clock, lost)
-    assert await desk.absent(lost, clock.now()) is State.SUPERSEDED
+    assert await desk.absent(lost, clock.now(), proven=True) is State.SUPERSEDED
     assert await desk.open_notices() == []
 
 
@@ -122,7 +122,7 @@ async def test_an_absent_post_of_an_expired_alert_expires_and_is_told(
     """It was never out: people must know."""
     lost = await _lost(desk, clock)
     clock.move(6 * 3600)
-    assert await desk.absent(lost, clock.now()) is State.EXPIRED
+    assert await desk.absent(lost, clock.now(), proven=True) is State.EXPIRED
     assert [one.notice.kind for one in await desk.open_notices()] == [NoticeKind.EXPIRED]
 
 
@@ -159,7 +159,7 @@ async def test_a_network_that_needs_a_person_fails_the_row_in_doubt(
 async def test_a_second_doubt_is_counted(desk: Store, clock: ManualClock) -> None:
     """After one resend that was lost too, nobody sends a third time by himself."""
     lost = await _lost(desk, clock)
-    await desk.absent(lost, clock.now())
+    await desk.absent(lost, clock.now(), proven=True)
     (again,) = (await desk.claim({"one": 1}, HOLD)).deliveries
     await desk.record(again, End(Outcome.UNKNOWN, "lost again", due=clock.now()))
     (row,) = await desk.to_read("one", 5)
@@ -171,7 +171,7 @@ async def test_what_is_not_in_doubt_is_not_resolved(desk: Store, clock: ManualCl
     lost = await _lost(desk, clock)
     await desk.confirm(lost.id, "https://fake.example/by-hand", "key:a")
     await desk.found(lost, PROOF)
-    await desk.absent(lost, clock.now())
+    await desk.absent(lost, clock.now(), proven=True)
     await desk.unreadable(lost, "no")
     await desk.read_again(lost, clock.now(), 9, "no")
     view = await desk.view(lost.alert)

@@ -99,7 +99,7 @@ class Night:
             if choice == 0:
                 await self.store.found(one, Receipt("2"))
             elif choice == 1:
-                await self.store.absent(one, now)
+                await self.store.absent(one, now, proven=True)
             elif choice == 2:
                 await self.store.unreadable(one, "no token")
             else:
