@@ -14,9 +14,19 @@ def withheld(alert: Submission, channel: Channel) -> str | None:
     An all-clear is recognised before any severity rule: for it only status and scope count. Whether
     a channel carried the warning that an all-clear ends is for the accepting transaction to say.
     """
+    if barred := barred_by_status(alert, channel):
+        return barred
+    refused = None if alert.is_all_clear else _content(alert, channel)
+    return refused and f"{channel.config.name} carries {refused}"
+
+
+def barred_by_status(alert: Submission, channel: Channel) -> str | None:
+    """Say why this channel may show nothing of this status or scope, whatever it showed before.
+
+    A drill never reaches a channel that does not name drills, though an earlier version went out
+    there while it did.
+    """
     refused = _status(alert, channel)
-    if refused is None and not alert.is_all_clear:
-        refused = _content(alert, channel)
     return refused and f"{channel.config.name} carries {refused}"
 
 

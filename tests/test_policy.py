@@ -10,7 +10,7 @@ import pytest
 from broadcaster.alert import Category, Certainty, Severity, Status, Submission, Urgency
 from broadcaster.channels import Channel
 from broadcaster.config import Carries, ChannelConfig
-from broadcaster.policy import withheld
+from broadcaster.policy import barred_by_status, withheld
 
 CRISIS = Carries(
     severity=(Severity.EXTREME, Severity.SEVERE),
@@ -114,3 +114,11 @@ def test_a_rule_that_names_nothing_carries_nothing() -> None:
     """An empty list is no value, not any value."""
     reason = withheld(alert(), channel(Carries(severity=())))
     assert reason == "x carries nothing only; this alert is Severe"
+
+
+def test_a_status_bars_a_channel_whatever_the_other_rules_say() -> None:
+    """Severity may be overruled where a warning is out; the status of a drill never."""
+    minor = alert({"severity": "Minor"})
+    assert withheld(minor, channel(CRISIS))
+    assert barred_by_status(minor, channel(CRISIS)) is None
+    assert barred_by_status(alert(status="Test"), channel(CRISIS))

@@ -163,11 +163,13 @@ class Planner:
 
     def _lay_out(self, draft: Draft, facts: Facts, version: Version, channel: Channel) -> None:
         """Add the deliveries of one channel: withheld by rule, withheld for its text, or queued."""
-        rule = self._rule(draft, channel)
-        if rule is not None and channel.config.name not in version.carried:
-            part = _first_language(draft.accepted.alert, channel)
-            draft.deliveries.append(_row(draft, channel, Rendered(part, None, rule)))
-            return
+        rule, name = self._rule(draft, channel), channel.config.name
+        barred = policy.barred_by_status(draft.accepted.alert, channel)
+        if name not in version.carried and rule:
+            return _withhold(draft, channel, rule)
+        if barred:
+            draft.warnings.append(f"{name}: what is out there is not updated; {barred}")
+            return _withhold(draft, channel, barred, by_rule=False)
         for rendered in self._render(facts, channel):
             draft.deliveries.append(_row(draft, channel, rendered, rule=rule, by_rule=False))
             _warn(draft, f"{channel.config.name} ({rendered.part})", rendered)
@@ -235,6 +237,11 @@ class Planner:
 def _first_language(alert: Alert, channel: Channel) -> str:
     languages = channel.config.languages or [info.language for info in alert.info]
     return languages[0] if languages else _NO_PART
+
+
+def _withhold(draft: Draft, channel: Channel, reason: str, *, by_rule: bool = True) -> None:
+    part = _first_language(draft.accepted.alert, channel)
+    draft.deliveries.append(_row(draft, channel, Rendered(part, None, reason), by_rule=by_rule))
 
 
 def _plain(alert: Alert, channel: Channel) -> Rendered:

@@ -14,6 +14,7 @@ import pytest
 from broadcaster.alert import Submission
 from broadcaster.auth import Caller
 from broadcaster.channels import Limits, Measure
+from broadcaster.config import Carries
 from broadcaster.delivery import State
 from broadcaster.intake.plan import Draft, Planner, Version, content_hash, new_id
 from broadcaster.record import Accepted, Planned, Role
@@ -122,6 +123,21 @@ def test_an_update_goes_where_the_warning_is_out_whatever_its_severity(tmp_path:
     assert "Minor" in str(rows["crisis"].otherwise)
     assert not rows["city"].only_if_carried
     assert not rows["fire-brigade"].only_if_carried
+
+
+@pytest.mark.parametrize("kind", ["Update", "Cancel"])
+def test_a_drill_stays_off_a_channel_that_no_longer_names_drills(tmp_path: Path, kind: str) -> None:
+    """Though an earlier version is out there: withheld and named, and people are told."""
+    made = channels()
+    version = Version("26-0142", 2, before(tmp_path), frozenset({"city"}))
+    body = said(msgType=kind, references=["x"], status="Exercise")
+    made["crisis"].carries = Carries.model_validate({"status": ["Exercise"]})
+    found = planner(tmp_path, made).draft(body, version, OFFICE, NOW)
+    city = by_channel(found)["city"]
+    assert (city.state, city.tell) == (State.WITHHELD, True)
+    assert "this alert is Exercise" in str(city.reason)
+    assert [one for one in found.accepted.warnings if one.startswith("city: ")]
+    assert not by_channel(found)["fire-brigade"].tell
 
 
 def test_an_all_clear_goes_nowhere_else(tmp_path: Path) -> None:
