@@ -22,6 +22,8 @@ from broadcaster.record import Acceptance, Accepted, Plan, Refused
 from broadcaster.store import Store
 
 _CANCEL_TRIES = 5
+_NOTES_MAX = 1000
+_LOST_RACE = frozenset({"ended", "not-newest", "identifier-exists"})
 _PREVIEW_NUMBER = "0000"
 
 
@@ -65,19 +67,24 @@ class Intake:
     clock: Clock
     commit: Callable[[Plan], Awaitable[Acceptance]]
     _under_way: set[tuple[str, str]] = field(default_factory=set)
+    _repeats: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
 
     async def submit(self, body: bytes, caller: Caller, request: Request) -> Answer:
         """Accept the alert in a request's body, or give the answer it had before.
 
         Raises Malformed, Invalid, Forbidden, Refused, StorageFull, StoreUnavailable or StoreBroken;
-        then nothing was stored under this key.
+        then nothing was stored under this key. A Cancel that finds its incident ended stores
+        nothing either: which request had its key is known until the process ends, no longer.
         """
         with self._alone(caller.scope, request.idempotency_key):
             before = await self._before(caller, request)
             if before:
                 return before
             said = meaning.submission(body, self.clock.now())
-            return await self.accept(said, caller, request)
+            given = await self.accept(said, caller, request)
+            if given.replayed:
+                self._keep_in_mind(caller, request, given)
+            return given
 
     async def accept(self, said: Submission, caller: Caller, request: Request) -> Answer:
         """Accept an alert that was read and checked. Raises as `submit` does."""
@@ -96,7 +103,15 @@ class Intake:
             fingerprint=request.fingerprint,
             allow_duplicate_of=request.allow_duplicate_of,
         )
-        return _answer(await self.commit(plan))
+        try:
+            return _answer(await self.commit(plan))
+        except Refused as refused:
+            if said.msg_type is not MsgType.CANCEL or refused.code not in _LOST_RACE:
+                raise
+            newest = await self.store.newest(version.incident)
+            if newest is None or not references.is_over(newest):
+                raise
+        return await self._existing(newest)  # another Cancel came first
 
     async def preview(self, body: bytes, caller: Caller) -> dict[str, Any]:
         """Return what `submit` would accept, with every text; nothing is stored.
@@ -170,12 +185,18 @@ class Intake:
 
     async def _before(self, caller: Caller, request: Request) -> Answer | None:
         replay = await self.store.replay(caller.scope, request.idempotency_key)
-        if replay is None:
-            return None
-        if replay.fingerprint != request.fingerprint:
-            detail = f"This Idempotency-Key was used for another request, alert {replay.alert}."
+        noted = self._repeats.get((caller.scope, request.idempotency_key))
+        used, alert = (replay.fingerprint, replay.alert) if replay else noted or (None, "")
+        if used not in (None, request.fingerprint):
+            detail = f"This Idempotency-Key was used for another request, alert {alert}."
             raise Invalid("idempotency-key-reused", detail)
-        return Answer(replay.alert, replay.answer, replayed=True)
+        return Answer(replay.alert, replay.answer, replayed=True) if replay else None
+
+    def _keep_in_mind(self, caller: Caller, request: Request, given: Answer) -> None:
+        """Remember the key of a repeated Cancel; of too many the oldest is forgotten."""
+        self._repeats[caller.scope, request.idempotency_key] = (request.fingerprint, given.alert)
+        while len(self._repeats) > _NOTES_MAX:
+            del self._repeats[next(iter(self._repeats))]
 
     async def _existing(self, newest: Accepted) -> Answer:
         view = await self.store.view(newest.id)

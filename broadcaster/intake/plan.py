@@ -166,14 +166,18 @@ class Planner:
         rule, name = self._rule(draft, channel), channel.config.name
         barred = policy.barred_by_status(draft.accepted.alert, channel)
         if name not in version.carried and rule:
-            return _withhold(draft, channel, rule)
-        if barred:
+            _withhold(draft, channel, rule)
+        elif barred:
             draft.warnings.append(f"{name}: what is out there is not updated; {barred}")
-            return _withhold(draft, channel, barred, by_rule=False)
+            _withhold(draft, channel, barred, by_rule=False)
+        else:
+            self._add(draft, facts, channel, rule)
+            draft.warnings += self._left_behind(draft.accepted.alert, version, channel)
+
+    def _add(self, draft: Draft, facts: Facts, channel: Channel, rule: str | None) -> None:
         for rendered in self._render(facts, channel):
             draft.deliveries.append(_row(draft, channel, rendered, rule=rule, by_rule=False))
             _warn(draft, f"{channel.config.name} ({rendered.part})", rendered)
-        draft.warnings += self._left_behind(draft.accepted.alert, version, channel)
 
     def _left_behind(self, said: Alert, version: Version, channel: Channel) -> Iterator[str]:
         """Name the languages in which a channel showed the warning and is not told of this."""

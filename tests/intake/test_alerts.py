@@ -11,6 +11,7 @@ import pytest
 from broadcaster.auth import Caller
 from broadcaster.channels import Limits, Measure
 from broadcaster.delivery import Outcome
+from broadcaster.intake import alerts
 from broadcaster.intake.alerts import Answer, Request, fingerprint
 from broadcaster.intake.faults import Forbidden, Invalid
 from broadcaster.record import Refused, Role
@@ -227,6 +228,45 @@ async def test_cancelling_twice_gives_the_existing_cancel(door: Door) -> None:
     assert (third.alert, third.replayed) == (one.alert, True)
     fourth = await door.intake.cancel(one.alert, OFFICE)
     assert fourth.alert == one.alert
+
+
+@pytest.mark.parametrize("changes", [{}, {"identifier": "end-of-26"}])
+async def test_of_cancels_at_once_all_are_given_the_one(door: Door, changes: Any) -> None:
+    """Under keys of their own, with or without one identifier: one is new, the others repeat it."""
+    first = await submit(door, alert())
+    bodies = [
+        alert(msgType="Cancel", references=[first.alert], info=[]) | changes for _ in range(4)
+    ]
+    given = await asyncio.gather(*(submit(door, one, f"c{at}") for at, one in enumerate(bodies)))
+    assert len({one.alert for one in given}) == 1
+    assert sorted(one.replayed for one in given) == [False, True, True, True]
+
+
+async def test_the_key_of_a_repeated_cancel_is_not_free_for_another(door: Door) -> None:
+    """It was answered with a 202; the same body gets it again, another body does not."""
+    first = await submit(door, alert())
+    await door.intake.cancel(first.alert, OFFICE)
+    body = alert(msgType="Cancel", references=[first.alert], info=[])
+    given = await submit(door, body, "again")
+    assert await submit(door, body, "again") == given
+    with pytest.raises(Invalid) as refused:
+        await submit(door, alert(), "again")
+    assert refused.value.code == "idempotency-key-reused"
+
+
+async def test_only_so_many_repeated_keys_are_kept_in_mind(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory ends somewhere: the oldest is forgotten first."""
+    monkeypatch.setattr(alerts, "_NOTES_MAX", 1)
+    first = await submit(door, alert())
+    await door.intake.cancel(first.alert, OFFICE)
+    for key in ("one", "two"):
+        body = alert(msgType="Cancel", references=[first.alert], info=[])
+        await submit(door, body, key)
+    assert not (await submit(door, alert(), "one")).replayed
+    with pytest.raises(Invalid):
+        await submit(door, alert(), "two")
 
 
 async def test_of_two_updates_at_once_one_wins(door: Door) -> None:
