@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.dialects import sqlite
 
 from broadcaster.delivery import State
 from broadcaster.record import StorageFull, StoreBroken, StoreUnavailable
+from broadcaster.store.driver import SQLITE, Driver
 
 log = structlog.get_logger(__name__)
 
@@ -39,39 +39,7 @@ class Moved:
     before: State | None
 
 
-@dataclass(frozen=True, slots=True)
-class Driver:
-    """What the two databases' drivers call their errors.
-
-    `errors` are all of them; `own` are the fault of one operation's values: the connection and
-    everybody else's work are sound. `trouble` says what any other one means.
-    """
-
-    dialect: sa.Dialect
-    errors: type[Exception]
-    own: tuple[type[Exception], ...]
-    trouble: Callable[[Any], Exception]
-
-
-def _sqlite_trouble(error: Any) -> Exception:
-    name = getattr(error, "sqlite_errorname", "") or type(error).__name__
-    if name == "SQLITE_FULL":
-        return StorageFull("the disk is full")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return StoreUnavailable("the database is locked")
-    return StoreBroken(f"the store failed: {name}")
-
-
-SQLITE = Driver(
-    sqlite.dialect(paramstyle="named"),
-    sqlite3.Error,
-    (sqlite3.IntegrityError,),
-    _sqlite_trouble,
-)
-
-
-def postgresql_driver() -> Driver:
-    """Return what PostgreSQL's driver calls its errors; it is loaded only where it is used."""
+def _postgresql() -> Driver:
     from broadcaster.store.postgresql import DRIVER  # noqa: PLC0415 - 10 MB that SQLite never needs
 
     return DRIVER
@@ -83,7 +51,7 @@ class Database:
     def __init__(self, connection: Any, *, on_sqlite: bool) -> None:
         self.connection = connection
         self.on_sqlite = on_sqlite
-        self.driver = SQLITE if on_sqlite else postgresql_driver()
+        self.driver = SQLITE if on_sqlite else _postgresql()
         self._dialect = self.driver.dialect
         self._compiled: dict[int, tuple[str, Mapping[str, Any], sa.ClauseElement]] = {}
         self.moves: list[Moved] = []

@@ -41,7 +41,7 @@ def connect(url: str, path: Path | None) -> Database:
         return _connect_sqlite(path)
     from broadcaster.store.postgresql import connect as connect_postgresql  # noqa: PLC0415 - 10 MB
 
-    return connect_postgresql(url, migrate)
+    return Database(connect_postgresql(url, migrate), on_sqlite=False)
 
 
 def _connect_sqlite(path: Path) -> Database:

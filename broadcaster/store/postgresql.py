@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import psycopg as postgresql
 
 from broadcaster.record import StorageFull, StoreBroken, StoreUnavailable
-from broadcaster.store.engine import Database, Driver
+from broadcaster.store.driver import Driver
 
 _ADVISORY_LOCK = 0x62726F6164  # one daemon per PostgreSQL database
 _LOCK_SECONDS = 2  # our own session that has just ended may hold the lock for a moment
@@ -35,7 +35,7 @@ DRIVER = Driver(
 )
 
 
-def connect(url: str, migrate: Callable[[Any, str, str], None]) -> Database:
+def connect(url: str, migrate: Callable[[Any, str, str], None]) -> psycopg.Connection[Any]:
     """Open the database, refuse a second daemon, and have the schema brought up to date.
 
     Raises StoreUnavailable or StoreBroken.
@@ -55,7 +55,7 @@ def connect(url: str, migrate: Callable[[Any, str, str], None]) -> Database:
     except (StoreBroken, StoreUnavailable):
         connection.close()
         raise
-    return Database(connection, on_sqlite=False)
+    return connection
 
 
 def _check_postgresql(connection: psycopg.Connection[Any]) -> None:
