@@ -92,7 +92,15 @@ class Notices:
                 await self.look()
             except StoreUnavailable as error:
                 log.warning("notices_wait_for_store", error=str(error))
-            await self.clock.sleep(LOOK_SECONDS)
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Until the next look: at once where a call has ended, for more may wait behind it."""
+        resting = asyncio.ensure_future(self.clock.sleep(LOOK_SECONDS))
+        try:
+            await asyncio.wait({resting, *self._calls}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            resting.cancel()
 
     async def look(self) -> None:
         """Close what is over, and tell each target what it should know by now."""

@@ -214,3 +214,26 @@ async def test_a_slow_phone_is_not_called_twice_at_once(scene: Scene) -> None:
     gate.set()
     await scene.notices.finish()
     assert len(scene.first.taken) == 1
+
+
+async def test_a_burst_of_troubles_is_told_without_a_pause_between(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each alert has a message of its own; the next one waits for the call before, for no clock."""
+    for _ in range(20):
+        await scene.accept("one")
+    for _ in range(3):  # nine slots each
+        await scene.end(Outcome.NEEDS_PERSON)
+    never = asyncio.Event()
+
+    async def stand_still(_seconds: float) -> None:
+        await never.wait()
+
+    monkeypatch.setattr(scene.notices.clock, "sleep", stand_still)
+    told = asyncio.create_task(scene.notices.run())
+    async with asyncio.timeout(10):
+        while len(scene.first.taken) < 20:
+            await asyncio.sleep(0.01)
+    told.cancel()
+    await asyncio.gather(told, return_exceptions=True)
+    assert len(scene.first.taken) == 20
