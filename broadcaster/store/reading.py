@@ -13,10 +13,12 @@ from broadcaster.delivery import OPEN, State
 from broadcaster.record import Accepted, AuditEntry, Event, Replay, View
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.rows import (
+    NOT_READABLE,
     as_far_as_readable,
     as_mapping,
     from_us,
     plain,
+    restored,
     to_accepted,
     to_attempt,
     to_us,
@@ -40,6 +42,7 @@ PAGE_MAX = 200
 _REPLAY = select(idempotency).where(
     idempotency.c.scope == bindparam("scope"), idempotency.c.key == bindparam("key")
 )
+_ANSWER = select(idempotency.c.answer).where(idempotency.c.alert == bindparam("of"))
 _BY_ID = select(alert).where(alert.c.id == bindparam("of"))
 _BY_IDENTIFIER = (
     select(alert).where(alert.c.identifier == bindparam("of")).order_by(alert.c.accepted.desc())
@@ -139,7 +142,15 @@ def find_alert(db: Database, name: str, sender: str | None) -> Accepted | None:
     """Find an alert by id, by identifier, or by reference ("26-0142/1"; "26-0142": its newest)."""
     name = plain(name)
     row = db.row(_BY_ID, of=name) or _by_identifier(db, name, sender) or _by_reference(db, name)
-    return to_accepted(row) if row else None
+    return _accepted(db, row) if row else None
+
+
+def _accepted(db: Database, row: Row) -> Accepted:
+    """Return an alert; what is damaged in its row is taken from its stored answer, if any."""
+    accepted = to_accepted(row)
+    if NOT_READABLE in accepted.warnings and (kept := db.row(_ANSWER, of=row["id"])):
+        return restored(accepted, kept["answer"])
+    return accepted
 
 
 def _by_identifier(db: Database, name: str, sender: str | None) -> Row | None:
@@ -159,7 +170,7 @@ def _by_reference(db: Database, name: str) -> Row | None:
 def newest(db: Database, incident_id: str) -> Accepted | None:
     """Return the newest alert of an incident."""
     row = db.row(_NEWEST, of=incident_id)
-    return to_accepted(row) if row else None
+    return _accepted(db, row) if row else None
 
 
 def carrying(db: Database, incident_id: str) -> dict[str, str]:
@@ -187,7 +198,7 @@ def view(db: Database, alert_id: str) -> View | None:
         for one in db.rows(_DELIVERIES, of=alert_id)
     ]
     return View(
-        to_accepted(row),
+        _accepted(db, row),
         deliveries,
         latest["id"] if latest else alert_id,
         frozenset(one["delivery"] for one in db.rows(_TOLD, of=alert_id)),
@@ -207,7 +218,7 @@ def alerts(db: Database, wanted: Wanted, now: datetime) -> list[Accepted]:
     if wanted.state in {"active", "expired"}:
         values["now"] = to_us(now)
     rows = db.rows(statement, most=min(wanted.limit, PAGE_MAX), **values)
-    return [to_accepted(row) for row in rows]
+    return [_accepted(db, row) for row in rows]
 
 
 @cache

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from broadcaster.alert import Alert
+from broadcaster.alert import Alert, MsgType, Scope, Status
 from broadcaster.delivery import Attempt, Delivery, Media, Message, Outcome, Receipt, State
 from broadcaster.record import Accepted
 from broadcaster.store.engine import Row
@@ -15,6 +16,9 @@ from broadcaster.store.engine import Row
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What reading a row raises that holds nonsense.
 UNREADABLE = (ValueError, TypeError, KeyError, OverflowError)
+# Said of an alert whose body in the store is damaged; what else is kept of it still counts.
+NOT_READABLE = "this alert's stored text cannot be read"
+FROM_ANSWER = f"{NOT_READABLE}; this is how it was answered when it was accepted"
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -173,22 +177,68 @@ def to_attempt(row: Row) -> Attempt:
 
 
 def to_accepted(row: Row) -> Accepted:
-    """Return an accepted alert from its row."""
+    """Return an accepted alert from its row; one whose text is damaged warns of it, without it."""
+    alert, damaged = _alert(row)
     return Accepted(
         id=row["id"],
         incident=row["incident"],
         version=row["version"],
-        alert=Alert.model_validate_json(row["body"]),
+        alert=alert,
         expires=from_us(row["expires"]),
         accepted=from_us(row["accepted"]),
         released_at=from_us(row["released_at"]),
         released_by=row["released_by"],
         content_key=row["content_key"],
         content_hash=row["content_hash"],
-        warnings=tuple(json.loads(row["warnings"])),
+        warnings=(*_warnings(row), *damaged),
         superseded_by=row["superseded_by"],
         ended_at=maybe_time(row["ended"]),
     )
+
+
+def _alert(row: Row) -> tuple[Alert, tuple[str, ...]]:
+    """Return what an alert says, and that it is damaged: one such row must not hide all others."""
+    try:
+        return Alert.model_validate_json(row["body"]), ()
+    except UNREADABLE:
+        return _rebuilt(row), (NOT_READABLE,)
+
+
+def _warnings(row: Row) -> tuple[str, ...]:
+    try:
+        return tuple(str(one) for one in json.loads(row["warnings"]))
+    except UNREADABLE:
+        return ("this alert's stored warnings cannot be read",)
+
+
+def _rebuilt(row: Row) -> Alert:
+    """Return what the columns still tell of an alert: whose it is, its kind and time, no content.
+
+    Only an all-clear ends at the moment of its acceptance; it is taken for a Cancel.
+    """
+    later = MsgType.CANCEL if row["ended"] == row["accepted"] else MsgType.UPDATE
+    return Alert.model_construct(
+        identifier=row["identifier"],
+        sender=row["sender"],
+        sent=from_us(row["accepted"]).replace(microsecond=0),
+        status=Status(row["status"]),
+        msg_type=MsgType.ALERT if row["version"] == 1 else later,
+        scope=Scope.PUBLIC,
+    )
+
+
+def restored(accepted: Accepted, answer: str) -> Accepted:
+    """Return a damaged alert as its stored answer has it; as it is where that is damaged too."""
+    try:
+        said = json.loads(answer)
+        names = {field.alias for field in Alert.model_fields.values()} & said.keys()
+        alert = Alert.model_validate_json(to_json({name: said[name] for name in names}))
+    except (*UNREADABLE, AttributeError):
+        return accepted
+    if alert.identifier != accepted.alert.identifier or alert.sender != accepted.alert.sender:
+        return accepted
+    others = (one for one in accepted.warnings if one != NOT_READABLE)
+    return replace(accepted, alert=alert, warnings=(*others, FROM_ANSWER))
 
 
 def from_accepted(accepted: Accepted) -> Row:
