@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.acceptance.daemon import SHORT, Daemon, by_channel, fault, night, posts, scenario
+from tests.acceptance.daemon import SHORT, Answer, Daemon, by_channel, fault, night, posts, scenario
 
 DISK_BYTES = 6_000_000
 BALLAST_BYTES = 2_000_000
@@ -70,7 +70,7 @@ def _fill(disk: Path) -> None:
         file.write(b"\0" * max(0, free.f_bavail * free.f_frsize - 50_000))
 
 
-async def _until_refused(daemon: Daemon) -> object:
+async def _until_refused(daemon: Daemon) -> Answer:
     for number in range(1, 200):
         answer = await daemon.ask(
             "POST", "/v1/alerts", scenario(number), **{"Idempotency-Key": uuid4().hex}
