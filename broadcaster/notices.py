@@ -12,20 +12,22 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 import structlog
 
 from broadcaster.clock import Clock
 from broadcaster.config import Timing
-from broadcaster.delivery import Failure, State, backoff
+from broadcaster.delivery import Failure, NeedsPerson, NotSent, State, backoff
 from broadcaster.record import Notice, NoticeKind
-from broadcaster.store import Matter, Store, StoreUnavailable
+from broadcaster.store import Matter, StorageFull, Store, StoreUnavailable, Turn
 
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 0.5
 LINES_MAX = 20
+FORGOTTEN = timedelta(hours=1)  # when an alert of which a target could not be told is over anyway
 
 # A matter of these kinds is open while its delivery is in this state, and is escalated meanwhile.
 _LASTS_WHILE = {
@@ -63,9 +65,21 @@ class Teller(Protocol):
         ...
 
 
+# Nothing of one alert alone: while this lasts, the target can be told of no other either.
+_OF_ALL = (NotSent, NeedsPerson, StoreUnavailable, StorageFull)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How often in a row a target could not be told of an alert, and when it is tried again."""
+
+    failures: int
+    until: datetime
+
+
 @dataclass(slots=True)
 class Target:
-    """One on-call target with its place in the order."""
+    """One on-call target with its place in the order. `waits` are by alert, None the daemon."""
 
     name: str
     after: timedelta
@@ -73,6 +87,7 @@ class Target:
     busy: bool = False
     failures: int = 0
     not_before: datetime | None = None
+    waits: dict[str | None, Wait] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -84,13 +99,14 @@ class Notices:
     timing: Timing
     clock: Clock
     _calls: set[asyncio.Task[None]] = field(default_factory=set)
+    _closed_to: Notice | None = None
 
     async def run(self) -> None:
         """Carry notices until cancelled."""
         while True:
             try:
                 await self.look()
-            except StoreUnavailable as error:
+            except (StoreUnavailable, StorageFull) as error:
                 log.warning("notices_wait_for_store", error=str(error))
             await self._rest()
 
@@ -104,15 +120,31 @@ class Notices:
 
     async def look(self) -> None:
         """Close what is over, and tell each target what it should know by now."""
-        matters = await self.store.due_notices()
-        over = [matter.notice.id for matter in matters if self._over(matter)]
-        if over:
-            await self.store.close_notices(over)
-        left = [matter for matter in matters if matter.notice.id not in set(over)]
+        await self._close_over()
         for place, target in enumerate(self.targets):
-            wanted = [matter for matter in left if self._wants(matter.notice, place, target)]
-            if wanted and self._can_be_called(target):
-                self._call(target, wanted)
+            if self._can_be_called(target):
+                await self._serve(target, self._turn(place, target))
+
+    async def _close_over(self) -> None:
+        """Close what is over, a page at a time, round and round."""
+        page = await self.store.due_notices(self._closed_to) or await self.store.due_notices()
+        self._closed_to = page[-1].notice if page else None
+        if over := [matter.notice.id for matter in page if self._over(matter)]:
+            await self.store.close_notices(over)
+
+    async def _serve(self, target: Target, turn: Turn) -> None:
+        """Call a target about one alert: what it could not be told of comes after all others."""
+        now = self.store.due_now()
+        fresh = Wait(0, now)
+        waits = {
+            alert: target.waits.get(alert, fresh) for alert in await self.store.alerts_for(turn)
+        }
+        ready = [alert for alert, wait in waits.items() if wait.until <= now]
+        for alert in sorted(ready, key=lambda one: waits[one].failures):
+            matters = await self.store.wanted_notices(turn, alert)
+            if left := [matter for matter in matters if not self._over(matter)]:
+                self._call(target, alert, left)
+                return
 
     async def finish(self) -> None:
         """Wait for calls under way."""
@@ -120,9 +152,14 @@ class Notices:
             await asyncio.wait(self._calls, timeout=self.timing.drain_seconds)
 
     def not_told(self, matters: Iterable[Matter]) -> list[Notice]:
-        """Return notices that nobody took within the time for the first target."""
-        limit = self.clock.now() - timedelta(seconds=self.timing.next_target_seconds)
+        """Return those of some notices that nobody took in the first target's time."""
+        limit = self.store.due_now() - timedelta(seconds=self.timing.next_target_seconds)
         return [m.notice for m in matters if not m.notice.told and m.notice.due <= limit]
+
+    async def untold(self) -> int:
+        """Count all notices that nobody took within the time for the first target."""
+        limit = timedelta(seconds=self.timing.next_target_seconds)
+        return await self.store.untold(self.store.due_now() - limit)
 
     def _over(self, matter: Matter) -> bool:
         notice = matter.notice
@@ -137,43 +174,58 @@ class Notices:
             return bool(self.targets) and len(notice.told) >= len(self.targets)
         return bool(notice.told)
 
-    def _wants(self, notice: Notice, place: int, target: Target) -> bool:
-        if target.name in notice.told:
-            return False
-        age = self.clock.now() - notice.due
-        if place == 0 or (notice.told and notice.kind in _LASTS and age >= target.after):
-            return True
-        return not notice.told and age >= place * timedelta(seconds=self.timing.next_target_seconds)
+    def _turn(self, place: int, target: Target) -> Turn:
+        now = self.store.due_now()
+        if place == 0:
+            return Turn(target.name, now, now)
+        untold = place * timedelta(seconds=self.timing.next_target_seconds)
+        return Turn(target.name, now - untold, now - target.after)
 
     def _can_be_called(self, target: Target) -> bool:
-        return not target.busy and not (target.not_before and self.clock.now() < target.not_before)
+        return not target.busy and not (
+            target.not_before and self.store.due_now() < target.not_before
+        )
 
-    def _call(self, target: Target, matters: Sequence[Matter]) -> None:
-        first = matters[0].notice.alert
-        same = [matter for matter in matters if matter.notice.alert == first]
+    def _call(self, target: Target, alert: str | None, matters: Sequence[Matter]) -> None:
         target.busy = True
-        task = asyncio.create_task(self._tell(target, first, same))
+        task = asyncio.create_task(self._tell(target, alert, matters))
         self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
+        task.add_done_callback(partial(self._told, target, alert))
 
     async def _tell(self, target: Target, alert: str | None, matters: Sequence[Matter]) -> None:
-        try:
-            subject, text = await self._words(alert, matters)
-            await target.teller.tell(subject, text)
-            await self.store.mark_told([matter.notice.id for matter in matters], target.name)
+        subject, text = await self._words(alert, matters)
+        await target.teller.tell(subject, text)
+        await self.store.mark_told([matter.notice.id for matter in matters], target.name)
+
+    def _told(self, target: Target, alert: str | None, task: asyncio.Task[None]) -> None:
+        """A call has ended. Whatever it ended with, every other alert has its turn."""
+        self._calls.discard(task)
+        target.busy = False
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            target.waits.pop(alert, None)
             target.failures, target.not_before = 0, None
-        except (Failure, StoreUnavailable) as error:
+        else:
+            self._put_off(target, alert, error)
+
+    def _put_off(self, target: Target, alert: str | None, error: BaseException) -> None:
+        now, waits = self.store.due_now(), self.timing.waits_seconds
+        said = (Failure, StoreUnavailable, StorageFull)  # of others the text may hold anything
+        reason = str(error) if isinstance(error, said) else type(error).__name__
+        log.warning("on_call_not_reached", target=target.name, alert=alert, reason=reason)
+        known = target.waits.get(alert)
+        failures = known.failures + 1 if known else 1
+        kept = {one: wait for one, wait in target.waits.items() if now - wait.until < FORGOTTEN}
+        target.waits = kept | {alert: Wait(failures, now + backoff(failures, waits))}
+        if isinstance(error, _OF_ALL):
             target.failures += 1
-            target.not_before = self.clock.now() + backoff(
-                target.failures, self.timing.waits_seconds
-            )
-            log.warning("on_call_not_reached", target=target.name, reason=str(error))
-        finally:
-            target.busy = False
+            target.not_before = now + backoff(target.failures, waits)
 
     async def _words(self, alert: str | None, matters: Sequence[Matter]) -> tuple[str, str]:
         name = await self.store.alert_name(alert) if alert else None
-        what = f"{name[0]} {_headline(name[1])}" if name else "the broadcaster itself"
+        what = f"{name[0]} {_headline(name[1])}".strip() if name else "the broadcaster itself"
         lines = [line for matter in matters for line in _lines(matter)]
         more = [f"... and {len(lines) - LINES_MAX} more"] if len(lines) > LINES_MAX else []
         kinds = sorted({matter.notice.kind.value for matter in matters})
@@ -182,9 +234,11 @@ class Notices:
 
 
 def _headline(body: str) -> str:
-    """The event of the alert's first language, for a subject line."""
-    info = json.loads(body).get("info") or [{}]
-    return str(info[0].get("event", "")).strip()
+    """The event of the alert's first language, for a subject line; empty if it is damaged."""
+    try:
+        return str(json.loads(body)["info"][0]["event"]).strip()
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return ""
 
 
 def _lines(matter: Matter) -> list[str]:

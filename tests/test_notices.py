@@ -9,12 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from broadcaster.config import StoreTable, Timing
-from broadcaster.delivery import NotSent, Outcome, Receipt
+from broadcaster.delivery import NotSent, Outcome, Receipt, Rejected, Unknown
 from broadcaster.notices import Notices, Target
 from broadcaster.record import Accepted, NoticeKind
-from broadcaster.store import End, NewNotice, Store
+from broadcaster.store import End, Matter, NewNotice, StorageFull, Store
+from broadcaster.store.tables import alert
 from tests.kit import ManualClock, plan
 
 TIMING = Timing()
@@ -237,3 +239,149 @@ async def test_a_burst_of_troubles_is_told_without_a_pause_between(
     told.cancel()
     await asyncio.gather(told, return_exceptions=True)
     assert len(scene.first.taken) == 20
+
+
+async def damage(scene: Scene, accepted: Accepted, body: str) -> None:
+    """Write over what is stored of an alert's text."""
+    change = update(alert).where(alert.c.id == accepted.id).values(body=body)
+    await scene.store._engine.write(lambda db: db.change(change))
+
+
+@pytest.mark.parametrize("body", ["{", "null", "[]", '{"info": []}', '{"info": [7]}', "[" * 10**5])
+async def test_a_damaged_alert_is_told_by_its_reference(scene: Scene, body: str) -> None:
+    """A text that cannot be read costs the subject line its event, and nobody else a call."""
+    accepted = await scene.accept()
+    await damage(scene, accepted, body)
+    await scene.end(Outcome.NEEDS_PERSON)
+    scene.clock.move(1)
+    other = await scene.accept()
+    await scene.end(Outcome.NEEDS_PERSON)
+    await scene.after(1)
+    subjects = [subject for subject, _ in scene.first.taken]
+    assert subjects[0] == f"[broadcaster] {accepted.reference}: needs-person"
+    assert other.reference in subjects[1]
+
+
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("secret"), Rejected("spam"), Unknown("lost"), NotSent("busy")]
+)
+async def test_an_alert_that_cannot_be_told_silences_no_other(
+    scene: Scene, error: Exception
+) -> None:
+    """Whatever its message runs into, the next alert has its turn, and it is tried again."""
+    bad, calls = await scene.accept(), list[str]()
+
+    async def tell(subject: str, text: str) -> None:
+        calls.append(subject)
+        if bad.reference in subject:
+            raise error
+        scene.first.taken.append((subject, text))
+
+    scene.first.tell = tell  # type: ignore[method-assign]
+    await scene.end(Outcome.NEEDS_PERSON)
+    for _ in range(3):
+        await scene.accept()
+    await scene.end(Outcome.NEEDS_PERSON)
+    await scene.after(40)
+    await scene.after(10)
+    assert len(scene.first.taken) == 3
+    assert len([one for one in calls if bad.reference in one]) >= 2
+
+
+async def test_what_went_wrong_is_named_without_its_text(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of an error nobody foresaw the log has the kind: its text may hold anything."""
+
+    async def tell(subject: str, text: str) -> None:
+        raise ZeroDivisionError(f"a token in {subject} {text}")
+
+    scene.first.tell = tell  # type: ignore[method-assign]
+    await scene.accept()
+    await scene.end(Outcome.NEEDS_PERSON)
+    await scene.after(1)
+    printed = capsys.readouterr().out
+    assert "ZeroDivisionError" in printed
+    assert "a token" not in printed
+
+
+async def test_a_dead_target_is_not_called_for_every_alert_in_turn(scene: Scene) -> None:
+    """It is the target that is out of reach: its own waits count, however many alerts there are."""
+    calls: list[tuple[str, str]] = []
+
+    async def tell(subject: str, text: str) -> None:
+        calls.append((subject, text))
+        raise NotSent("no connection")
+
+    scene.first.tell = tell  # type: ignore[method-assign]
+    for _ in range(20):
+        await scene.accept()
+    await scene.end(Outcome.NEEDS_PERSON)
+    for _ in range(60):
+        await scene.after(1)
+    assert 3 <= len(calls) <= 6
+    assert len(set(calls)) == len(calls)
+
+
+async def test_a_full_disk_does_not_ring_twice_a_second(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was told and could not be noted down as told is called again, but in time."""
+
+    async def full(_ids: object, _target: str) -> None:
+        raise StorageFull("the disk is full")
+
+    monkeypatch.setattr(scene.store, "mark_told", full)
+    await scene.accept()
+    await scene.end(Outcome.NEEDS_PERSON)
+    for _ in range(30):
+        await scene.after(1)
+    assert 2 <= len(scene.first.taken) <= 6
+
+
+async def told_but_open(scene: Scene, count: int) -> None:
+    """Let the first target know of so many failures that last; the second never takes any."""
+    scene.second.dead = True
+    for _ in range(count):
+        await scene.accept()
+        await scene.end(Outcome.NEEDS_PERSON)
+    found: list[Matter] = []
+    after = None
+    while page := await scene.store.due_notices(after):
+        found += page
+        after = page[-1].notice
+    assert len(found) == count
+    await scene.store.mark_told([one.notice.id for one in found], "first")
+
+
+async def test_old_matters_that_last_starve_no_new_one(scene: Scene) -> None:
+    """A dead second target leaves a page of notices open; the next failure still rings first."""
+    await told_but_open(scene, 210)
+    fresh = await scene.accept()
+    await scene.end(Outcome.NEEDS_PERSON)
+    await scene.after(1)
+    assert [fresh.reference in subject for subject, _ in scene.first.taken] == [True]
+
+
+async def test_all_that_reached_nobody_is_counted(scene: Scene) -> None:
+    """However many older ones are open, and however many there are."""
+    await told_but_open(scene, 210)
+    scene.first.dead = True
+    for _ in range(205):
+        await scene.accept()
+    for _ in range(30):
+        await scene.end(Outcome.NEEDS_PERSON)
+    assert await scene.notices.untold() == 0
+    scene.clock.move(TIMING.next_target_seconds)
+    assert await scene.notices.untold() == 205
+
+
+async def test_what_is_over_is_closed_however_much_is_open(scene: Scene) -> None:
+    """Looking goes round: what lies behind a page of old matters is closed too."""
+    await told_but_open(scene, 210)
+    await scene.accept(late=(1,))
+    await scene.end(Outcome.ACCEPTED)
+    scene.first.dead = True
+    for _ in range(4):
+        await scene.after(5)
+    assert await scene.store.untold(scene.clock.now()) == 0

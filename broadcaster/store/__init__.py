@@ -27,6 +27,7 @@ from broadcaster.record import (
     ChannelRow,
     Event,
     Key,
+    Notice,
     NoticeKind,
     Plan,
     Replay,
@@ -47,7 +48,7 @@ from broadcaster.store import (
 )
 from broadcaster.store.engine import Database, Engine, Moved
 from broadcaster.store.journal import Deed, NewNotice, TransitionRefused
-from broadcaster.store.notices import Matter
+from broadcaster.store.notices import Matter, Turn
 from broadcaster.store.opening import Ballast, connect
 from broadcaster.store.outbox import Claims, End, Landed, Moment
 from broadcaster.store.reading import Wanted
@@ -66,6 +67,7 @@ __all__ = [
     "StoreUnavailable",
     "ToRead",
     "TransitionRefused",
+    "Turn",
     "Wanted",
 ]
 
@@ -354,15 +356,27 @@ class Store:
         now = self._clock.now()
         return await self._engine.write(lambda db: orders.retracted(db, delivery_id, actor, now))
 
-    async def due_notices(self) -> list[Matter]:
-        """Return open notices whose time has come."""
+    async def due_notices(self, after: Notice | None = None) -> list[Matter]:
+        """Return a page of open notices whose time has come, the oldest first."""
         now = self.due_now()
-        return await self._engine.read(lambda db: notices.due(db, now))
+        return await self._engine.read(lambda db: notices.due(db, now, after))
 
     async def open_notices(self) -> list[Matter]:
-        """Return all open notices, also those that people are still spared."""
-        far = self._clock.now() + timedelta(days=3650)
-        return await self._engine.read(lambda db: notices.due(db, far))
+        """Return open notices, also those people are still spared; the due and untold first."""
+        now = self.due_now()
+        return await self._engine.read(lambda db: notices.shown(db, now))
+
+    async def untold(self, since: datetime) -> int:
+        """Count the open notices that were due by then, and that no target has taken."""
+        return await self._engine.read(lambda db: notices.untold(db, since))
+
+    async def alerts_for(self, turn: Turn) -> list[str | None]:
+        """Return alerts a target should be told of (None: the daemon itself), untold first."""
+        return await self._engine.read(lambda db: notices.alerts_for(db, turn))
+
+    async def wanted_notices(self, turn: Turn, alert_id: str | None) -> list[Matter]:
+        """Return what a target should be told of one alert, or of the daemon itself (None)."""
+        return await self._engine.read(lambda db: notices.wanted(db, turn, alert_id))
 
     async def next_notice(self) -> datetime | None:
         """Return when the next open notice is due."""

@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from broadcaster.config import StoreTable
 from broadcaster.delivery import Outcome, Receipt, State
 from broadcaster.record import NoticeKind
-from broadcaster.store import End, NewNotice, Store
+from broadcaster.store import End, NewNotice, Store, Turn
+from broadcaster.store.tables import notice
 from tests.kit import ManualClock, plan
 
 HOLD = timedelta(seconds=20)
@@ -127,3 +129,79 @@ async def test_an_alert_has_a_name_for_the_text_of_a_notice(
     assert name[0] == accepted.reference
     assert "Großbrand" in name[1]
     assert await desk.alert_name("nobody") is None
+
+
+async def _failed(store: Store, clock: ManualClock, seconds: float = 1) -> str:
+    """Have an alert fail, and let time pass; give its id."""
+    accepted = (await store.accept(plan(["one"], now=clock.now()))).accepted
+    (claimed,) = (await store.claim({"one": 1}, HOLD)).deliveries
+    await store.record(claimed, End(Outcome.REJECTED, "422: no"))
+    clock.move(seconds)
+    return accepted.id
+
+
+def _turn(clock: ManualClock, target: str = "phone", *, told: float = 0) -> Turn:
+    return Turn(target, clock.now(), clock.now() - timedelta(seconds=told))
+
+
+async def test_what_reached_nobody_comes_before_what_somebody_knows(
+    desk: Store, clock: ManualClock
+) -> None:
+    """And within each the oldest; the daemon's own troubles stand in line with the alerts."""
+    known, first = await _failed(desk, clock), await _failed(desk, clock)
+    await desk.tell(NewNotice(NoticeKind.CLOCK, "drifts", channel="broadcaster"))
+    clock.move(1)
+    last = await _failed(desk, clock)
+    (matter,) = await desk.wanted_notices(_turn(clock), known)
+    await desk.mark_told([matter.notice.id], "pager")
+    assert await desk.alerts_for(_turn(clock)) == [first, None, last, known]
+    (own,) = await desk.wanted_notices(_turn(clock), None)
+    assert own.notice.text == "drifts"
+
+
+async def test_a_target_is_offered_nothing_twice_or_early(desk: Store, clock: ManualClock) -> None:
+    """What it took is over for it; what another took comes after its own time."""
+    failed = await _failed(desk, clock)
+    (matter,) = await desk.wanted_notices(_turn(clock), failed)
+    await desk.mark_told([matter.notice.id], "phone")
+    assert await desk.alerts_for(_turn(clock)) == []
+    assert await desk.alerts_for(_turn(clock, "pager", told=60)) == []
+    assert await desk.wanted_notices(_turn(clock, "pager", told=60), failed) == []
+    clock.move(60)
+    assert await desk.alerts_for(_turn(clock, "pager", told=60)) == [failed]
+
+
+async def test_what_nobody_took_is_counted_since_a_moment(desk: Store, clock: ManualClock) -> None:
+    """Neither what somebody took, nor what is closed, nor what is younger."""
+    one, two = await _failed(desk, clock), await _failed(desk, clock)
+    since = clock.now()
+    clock.move(1)
+    await _failed(desk, clock)
+    assert (await desk.untold(since), await desk.untold(clock.now())) == (2, 3)
+    for name, target in ((one, "phone"), (two, None)):
+        ids = [matter.notice.id for matter in await desk.wanted_notices(_turn(clock), name)]
+        await (desk.mark_told(ids, target) if target else desk.close_notices(ids))
+    assert (await desk.untold(since), await desk.untold(clock.now())) == (0, 1)
+
+
+async def test_open_notices_come_in_pages(desk: Store, clock: ManualClock) -> None:
+    """Each page goes on after the last one, also where many became due in one moment."""
+    wanted = plan(["one", "two"], now=clock.now())
+    await desk.accept(wanted)
+    for claimed in (await desk.claim({"one": 1, "two": 1}, HOLD)).deliveries:
+        await desk.record(claimed, End(Outcome.REJECTED, "no"))
+    seen = await desk.due_notices()
+    assert len({one.notice.due for one in seen}) == 1
+    assert [one.notice.id for one in await desk.due_notices(seen[0].notice)] == [seen[1].notice.id]
+    assert await desk.due_notices(seen[1].notice) == []
+
+
+async def test_a_damaged_notice_hides_no_other(desk: Store, clock: ManualClock) -> None:
+    """It cannot be told, so that it counts as untold, and readiness names it."""
+    damaged, sound = await _failed(desk, clock), await _failed(desk, clock)
+    change = update(notice).where(notice.c.alert == damaged).values(kind="fai1ed")
+    await desk._engine.write(lambda db: db.change(change))
+    for matters in (await desk.due_notices(), await desk.open_notices()):
+        assert [one.notice.alert for one in matters] == [sound]
+    assert await desk.wanted_notices(_turn(clock), damaged) == []
+    assert await desk.untold(clock.now()) == 2
