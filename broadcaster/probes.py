@@ -18,7 +18,7 @@ from broadcaster.clock import Clock
 from broadcaster.config import Timing
 from broadcaster.delivery import JITTER, Readiness
 from broadcaster.record import NoticeKind
-from broadcaster.store import NewNotice, Store, StoreUnavailable
+from broadcaster.store import NewNotice, StorageFull, Store, StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ class Probes:
         while True:
             try:
                 await self.look(channel)
-            except StoreUnavailable as error:
+            except (StoreUnavailable, StorageFull) as error:
                 log.warning("probe_not_kept", channel=channel.config.name, error=str(error))
             spread = 1 + JITTER * random.uniform(-1, 1)  # noqa: S311 - jitter, no secret
             await self.clock.sleep(self._seconds(channel) * spread)
@@ -73,10 +73,19 @@ class Probes:
 
 
 async def probed(channel: Channel) -> Readiness:
-    """Probe a channel; one that does not answer in time is not ready."""
+    """Probe a channel; one that does not answer in time, or fails in any way, is not ready."""
     try:
         async with asyncio.timeout(PROBE_SECONDS_MAX):
-            return await channel.probe()
+            # As a result, whatever it is: an error nobody foresaw must not end the probing.
+            (found,) = await asyncio.gather(channel.probe(), return_exceptions=True)
     except TimeoutError:
         sentence = f"The network did not answer within {PROBE_SECONDS_MAX:g} s."
         return Readiness(False, sentence, "Look again later, or at the network's status page.")
+    if isinstance(found, Readiness):
+        return found
+    kind = type(found).__name__  # its text may hold anything, a secret too
+    log.error("probe_failed", channel=channel.config.name, error=kind)
+    sentence = f"The channel could not be examined: an unexpected {kind}."
+    return Readiness(
+        False, sentence, "Look at the log, and report it; posts may work all the same."
+    )

@@ -14,7 +14,7 @@ from broadcaster.clock import SystemClock
 from broadcaster.config import ChannelConfig, Timing
 from broadcaster.delivery import Readiness
 from broadcaster.probes import Probes, probed
-from broadcaster.record import NoticeKind, StoreUnavailable
+from broadcaster.record import NoticeKind, StorageFull, StoreUnavailable
 from broadcaster.store import Store
 from tests.kit import FakeChannel, eventually
 
@@ -210,3 +210,44 @@ async def test_after_the_end_nobody_is_asked(sqlite_store: Store) -> None:
     clock.gate.release()
     await asyncio.sleep(0)
     assert one.looks == 1
+
+
+async def test_an_error_nobody_foresaw_is_not_ready_and_is_probed_again(
+    sqlite_store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ends no probing, people learn of it, and its text, which may hold anything, stays away."""
+
+    class Faulty(Probed):
+        async def probe(self) -> Readiness:
+            self.looks += 1
+            if self.looks < 3:
+                raise ZeroDivisionError("a token")
+            return WELL
+
+    one, clock = Faulty("one"), Steps()
+    async with running(sqlite_store, clock, one):
+        await eventually(lambda: len(clock.waits) == 1)
+        (text,) = await told(sqlite_store)
+        assert text.startswith("not ready: The channel could not be examined: an unexpected Zero")
+        for looks in (2, 3):
+            clock.gate.release()
+            await eventually(lambda: len(clock.waits) == looks)  # noqa: B023 - ends in this turn
+    assert await told(sqlite_store) == []
+    assert "a token" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), StorageFull("the disk is full")])
+async def test_what_a_probe_found_and_could_not_be_kept_is_looked_at_again(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A full disk ends the probing as little as a database that is away."""
+
+    async def refused(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sqlite_store, "probed", refused)
+    one, clock = Probed("one"), Steps()
+    async with running(sqlite_store, clock, one):
+        await eventually(lambda: len(clock.waits) == 1)
+        clock.gate.release()
+        await eventually(lambda: one.looks == 2)
