@@ -115,6 +115,7 @@ class Dispatcher:
         self._resolver = Resolver(store, timing)
         self._claims_wanted = asyncio.Event()
         self._claiming = asyncio.Lock()  # while recovery counts what is under way, no claim is
+        self._accepting: set[str] = set()  # deliveries whose acceptance is under way
         self._wanted: set[str] = set()
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -160,7 +161,7 @@ class Dispatcher:
         spared = timedelta(seconds=self._timing.unknown_told_seconds)
         async with self._claiming:
             running = {delivery for lane in self.lanes.values() for delivery in lane.running}
-            interrupted = await self._store.recover(running, spared)
+            interrupted = await self._store.recover(running | self._accepting, spared)
         if interrupted:
             log.warning("interrupted_deliveries", count=interrupted)
 
@@ -228,13 +229,16 @@ class Dispatcher:
 
     async def _accept(self, plan: Plan) -> Acceptance:
         kept = self._keep_slots(plan)
+        ids = {one.id for one in plan.deliveries}
+        self._accepting |= ids
         try:
             acceptance = await self._store.accept(plan, kept)
+            for delivery in acceptance.begun:
+                self._begin(delivery)
         finally:
+            self._accepting -= ids
             for name, slots in kept.items():
                 self.lanes[name].kept -= slots
-        for delivery in acceptance.begun:
-            self._begin(delivery)
         begun = {delivery.id for delivery in acceptance.begun}
         self.wake({one.channel for one in acceptance.deliveries if one.id not in begun})
         return acceptance
