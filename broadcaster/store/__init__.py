@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
-import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +44,7 @@ from broadcaster.store import (
     reading,
     resolving,
 )
+from broadcaster.store.copying import Copying
 from broadcaster.store.engine import Database, Engine, Moved
 from broadcaster.store.journal import Deed, NewNotice, TransitionRefused
 from broadcaster.store.notices import Matter, Turn
@@ -460,7 +459,12 @@ class Store:
         if self._table.path is None:
             raise ValueError("PostgreSQL is backed up with its own pg_dump, not with this command")
         await asyncio.to_thread(_refuse_target, path, self._table.path)
-        await self._engine.read(lambda db: _copy(db, path))
+        copy = await asyncio.to_thread(Copying, path)
+        try:
+            while not await self._engine.read(copy.step):
+                pass
+        finally:
+            await asyncio.shield(asyncio.to_thread(copy.finish))
 
 
 def _refuse_target(path: Path, source: Path) -> None:
@@ -469,15 +473,3 @@ def _refuse_target(path: Path, source: Path) -> None:
     needed = source.stat().st_size
     if shutil.disk_usage(path.parent).free < 2 * needed:
         raise ValueError(f"not enough space in {path.parent}: {needed} bytes are needed")
-
-
-def _copy(db: Database, path: Path) -> None:
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    try:
-        with contextlib.closing(sqlite3.connect(path)) as target:
-            db.connection.backup(target)
-    except sqlite3.Error as error:
-        path.unlink()
-        if getattr(error, "sqlite_errorname", "").startswith("SQLITE_CORRUPT"):
-            raise
-        raise ValueError(f"{path} could not be written: {error}") from error
