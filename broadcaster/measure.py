@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 import grapheme
@@ -32,15 +33,22 @@ class Counted(Protocol):
 
 
 def length(text: str, limits: Counted) -> int:
-    """Return the length of `text` in the unit of `limits.measure` (SMS: segments)."""
+    """Return the length of `text` in the unit of `limits.measure` (SMS: segments).
+
+    Far beyond the limit it is estimated, never too low: exact counts take their time.
+    """
     if limits.measure == "mastodon":
-        return mastodon(text, limits.link_length or LINK_LENGTH)
-    return _COUNTS[limits.measure](text)
+        text = _as_mastodon(text, limits.link_length or LINK_LENGTH)
+    if limits.measure not in _IN_GRAPHEMES:
+        return _COUNTS[limits.measure](text)
+    return len(text) if len(text) > _FAR_BEYOND * limits.maximum else graphemes(text)
 
 
 def fits(text: str, limits: Counted) -> bool:
     """Say whether `text` is within the limits, that on UTF-8 bytes included."""
     if limits.bytes_maximum is not None and len(text.encode()) > limits.bytes_maximum:
+        return False
+    if limits.measure == "weighted" and _at_least(text) > limits.maximum:
         return False
     return length(text, limits) <= limits.maximum
 
@@ -49,11 +57,23 @@ def fits(text: str, limits: Counted) -> bool:
 _LONE = re.compile("[\n -~\u00a0-\u02ff\u2010-\u2027\u20ac]*")
 
 
+# A blank begins a grapheme, so words can be counted apart. (Behind one of the few Arabic and Indic
+# signs that join what follows it does not: there the count is one too high, never too low.)
+_WORD = re.compile(r"[ \n]?[^ \n]*")
+_IN_GRAPHEMES = frozenset({"graphemes", "mastodon"})
+_FAR_BEYOND = 2  # times the limit
+
+
 def graphemes(text: str) -> int:
     """Count what a reader takes for one character (Bluesky)."""
     if _LONE.fullmatch(text):
         return len(text)
-    return int(grapheme.length(text))
+    return sum(map(_in_word, _WORD.findall(text)))
+
+
+@lru_cache(maxsize=4096)  # a text is measured at many lengths, and its words are always the same
+def _in_word(word: str) -> int:
+    return len(word) if _LONE.fullmatch(word) else int(grapheme.length(word))
 
 
 _URL = re.compile(r"https?://[^\s<>\"]*[^\s<>\".,;:!?)\]'“”»]")
@@ -62,8 +82,12 @@ _REMOTE_MENTION = re.compile(r"(?<![=/\w])(@[A-Za-z0-9_]+(?:[.-]+[A-Za-z0-9_]+)*
 
 def mastodon(text: str, link_length: int = LINK_LENGTH) -> int:
     """Count graphemes, each http(s) link as `link_length`, and of @user@domain only @user."""
+    return graphemes(_as_mastodon(text, link_length))
+
+
+def _as_mastodon(text: str, link_length: int) -> str:
     text = _URL.sub("x" * link_length, text) if "://" in text else text
-    return graphemes(_REMOTE_MENTION.sub(r"\1", text) if "@" in text else text)
+    return _REMOTE_MENTION.sub(r"\1", text) if "@" in text else text
 
 
 # One unit each, and neither part of an emoji (© and ® are) nor composed by NFC.
@@ -71,9 +95,14 @@ _X_LIGHT = re.compile("[\n -~\u00a0-\u00a8\u00aa-\u00ad\u00af-\u02ff\u2010-\u201
 _X_MAYBE_LINK = re.compile(r"\S\.\S")
 
 
-# The library's patterns take minutes for thousands of characters or for "a.a.a.a." without end.
-_X_CHARACTERS_MAX, _X_DOTS_MAX = 1000, 40
+# The library's patterns take minutes for thousands of characters, for "a.a.a.a." without end and
+# for labels that no domain has; the path of a link may be as long as an alert's `web`.
+_X_CHARACTERS_MAX, _X_DOTS_MAX, _X_PATHS_MAX = 1000, 40, 3
 _X_TANGLE = re.compile(r"(?<![^\s.])(?:[^\s.]+\.){13}")
+_X_LONG_LABEL = re.compile(r"[^\s./]{64}")
+# Neither links nor emoji reach over a blank; but the one before it can decide what a link is.
+_X_WORD = re.compile(r"[ \n]?[^ \n]+")
+_X_PATH = re.compile(r"(https?://[^\s/]{1,253})/\S{1,500}")
 
 
 def weighted(text: str, options: Mapping[str, Any] = X_VERSION_3) -> int:
@@ -82,26 +111,53 @@ def weighted(text: str, options: Mapping[str, Any] = X_VERSION_3) -> int:
     Light characters 1, others 2, an emoji 2 however it is composed, a link (a bare domain too) 23.
     What no post looks like is not measured but estimated, never too low.
     """
-    if options is X_VERSION_3 and _is_tangled(text):
+    if options is not X_VERSION_3:
+        return int(parse_tweet(text, options).weightedLength)
+    light = _X_LIGHT.fullmatch(text)
+    if light and not _X_MAYBE_LINK.search(text):
+        return len(text)
+    if _is_tangled(text):
         return 2 * len(text) + LINK_LENGTH * text.count(".")
-    if options is X_VERSION_3 and _X_LIGHT.fullmatch(text):
-        links = extract_urls(text) if _X_MAYBE_LINK.search(text) else []
-        return len(text) + sum(LINK_LENGTH - len(link) for link in links)
-    return int(parse_tweet(text, options).weightedLength)
+    if light:
+        return len(text) + sum(LINK_LENGTH - len(link) for link in _links(text))
+    words = _X_WORD.findall(text)
+    return len(text) + sum(_weight(word) - len(word) for word in words)
+
+
+@lru_cache(maxsize=4096)
+def _weight(word: str) -> int:
+    if _X_LIGHT.fullmatch(word) and not _X_MAYBE_LINK.search(word):
+        return len(word)
+    return int(parse_tweet(word).weightedLength)
 
 
 def has_link(text: str) -> bool:
     """Say whether X would make a link of something in it; a bare domain is enough."""
     if not _X_MAYBE_LINK.search(text):
         return False
-    return _is_tangled(text) or bool(extract_urls(text))
+    return _is_tangled(text) or bool(_links(text))
+
+
+def _links(text: str) -> list[str]:
+    """Find the links. None reaches over a blank or has no dot, so most words need no look."""
+    words = _X_WORD.findall(text)
+    return [link for word in words if "." in word for link in extract_urls(word)]
 
 
 def _is_tangled(text: str) -> bool:
     if _X_TANGLE.search(text):
         return True
     plain = text.count(".") <= _X_DOTS_MAX and _X_LIGHT.fullmatch(text)
-    return len(text) > _X_CHARACTERS_MAX and not plain
+    if len(text) > _X_CHARACTERS_MAX and not plain:
+        return True
+    words = _X_PATH.sub(r"\1", text, count=_X_PATHS_MAX).split()
+    return any("." in word and _X_LONG_LABEL.search(word) for word in words)
+
+
+def _at_least(text: str) -> int:
+    """Count what weighs one or more on X in any case: letters that are in no link."""
+    words = (word for word in text.split() if "." not in word)
+    return sum(character.isalpha() for word in words for character in word)
 
 
 # GSM 03.38: the default alphabet, and the table behind the escape, whose characters take two.
@@ -146,7 +202,6 @@ def _filled(widths: list[int], single: int, joined: int) -> int:
 
 _COUNTS: Mapping[str, Callable[[str], int]] = {
     "characters": len,
-    "graphemes": graphemes,
     "weighted": weighted,
     "segments": segments,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import islice
 
 from broadcaster.channels import Escape
 
@@ -29,6 +30,9 @@ _ITEM = r"[ \t]*(?:[-–•*·▪]|\d{1,2}[.)])\s"
 _BULLET = re.compile(_ITEM)
 _LIST = re.compile(rf":\s*\n{_ITEM}")
 _ITEMS = re.compile(rf"\A(?:{_ITEM}.*\n\s*)*")
+# 4,000 characters hold some sixty sentences; what looks like a thousand is not prose.
+SENTENCES_MAX = 100
+_BREAKS_MAX = 4 * SENTENCES_MAX
 
 
 @lru_cache(maxsize=64)  # every channel of an alert asks for the same few texts
@@ -37,10 +41,14 @@ def sentences(text: str) -> tuple[str, ...]:
 
     When in doubt it does not split: a longer unit is dropped whole, a wrong cut would mislead.
     Abbreviations, ordinal numbers, times and links do not end a sentence; neither does the line
-    break of a text that was merely wrapped.
+    break of a text that was merely wrapped. Of a text with far more than anyone writes, the rest is
+    one sentence.
     """
-    pieces, start = [], 0
-    for found in _BREAK.finditer(text):
+    pieces: list[str] = []
+    start = 0
+    for found in islice(_BREAK.finditer(text), _BREAKS_MAX):
+        if len(pieces) == SENTENCES_MAX - 1:
+            break
         if text[start : found.end()].strip() and _ends(text, start, found):
             pieces.append(text[start : found.end()])
             start = found.end()

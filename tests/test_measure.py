@@ -231,3 +231,32 @@ def test_no_text_takes_long_to_count(text: str) -> None:
         assert length(text, Limits(measure, 1)) > 1
     assert weighted(text) >= len(text)
     assert has_link(text) is ("." in text)
+
+
+@pytest.mark.parametrize("text", ["xn--" * 30 + ".de", "ä" * 64 + ".de", "a.de/" + "x" * 64])
+def test_what_no_domain_has_is_estimated_and_never_too_low(text: str) -> None:
+    """Labels end at 63 characters; the library takes seconds for longer ones."""
+    assert weighted(text) >= int(parse_tweet(text).weightedLength)
+    assert has_link(text)
+
+
+def test_a_link_may_have_a_long_path() -> None:
+    """A page's title in a link is 23 like any other."""
+    text = "Mehr: https://www.dortmund.de/" + "warnung-" * 20
+    assert weighted(text) == len("Mehr: ") + 23
+
+
+def test_graphemes_far_beyond_the_limit_are_estimated_and_never_too_low() -> None:
+    """Up to twice the limit every count is exact."""
+    limits = Limits(Measure.GRAPHEMES, 5)
+    assert length(FAMILY, limits) == 1
+    assert length(FAMILY * 10, limits) == len(FAMILY) * 10
+    assert not fits(FAMILY * 10, limits)
+
+
+def test_a_text_with_letters_beyond_the_limit_does_not_fit_whatever_else_is_in_it() -> None:
+    """Letters in no link weigh one at least, so nothing else needs a look."""
+    limits = Limits(Measure.WEIGHTED, 280)
+    assert not fits("п" * 281 + " 🔥", limits)
+    assert fits("п" * 277 + " 🔥", limits)
+    assert length("п" * 281 + " 🔥", limits) == 284

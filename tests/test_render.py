@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,12 +11,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
+import grapheme
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from twitter_text import extract_urls, parse_tweet
 
+from broadcaster import measure as measuring
 from broadcaster.alert import Alert
 from broadcaster.channels import Channel, Escape, Limits, Measure
 from broadcaster.config import ChannelConfig
@@ -23,7 +26,7 @@ from broadcaster.delivery import Message, names_reference
 from broadcaster.measure import fits, length
 from broadcaster.render import Facts, Rendered, Renderer
 from broadcaster.texts import Texts
-from broadcaster.wording import gsm_spelling, harmless, sentences
+from broadcaster.wording import SENTENCES_MAX, gsm_spelling, harmless, sentences
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SENT = datetime(2026, 11, 22, 17, 5, tzinfo=UTC)  # 18:05 in Berlin
@@ -594,3 +597,51 @@ def test_x_would_take_every_text_for_it(one: Alert) -> None:
         if part.message:
             assert parse_tweet(part.message.text).valid
             assert " @stadt" not in part.message.text
+
+
+HOSTILE = [
+    "xn--" * 900 + ".de",
+    "xn--" * 240 + ".de ä. " * 4,
+    "a\u200d" * 2000,
+    "한. " * 1333,
+    "- a\n" * 1000,
+    "あ。" * 2000,
+    "ä" * 3990 + " a.de",
+    "a_" * 1990 + ".de",
+    "가" * 900 + " a.de",
+    "👍🏽" * 2000,
+    "नमस्ते " * 570,
+    ("https://a.invalid/" + "ä" * 470 + " ") * 8,
+]
+WORK_MAX = 20_000  # characters that the libraries look at, for all families and both languages
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text[:8]))
+@pytest.mark.parametrize("field", ["description", "instruction"])
+def test_no_text_keeps_the_door_waiting(
+    monkeypatch: pytest.MonkeyPatch, field: str, text: str
+) -> None:
+    """Measuring takes a few readings of the text, and gives no tangle to X's library."""
+    seen: list[str] = []
+    _watch(monkeypatch, grapheme, "length", seen)
+    for name in ("extract_urls", "parse_tweet"):
+        _watch(monkeypatch, measuring, name, seen)
+    measuring._in_word.cache_clear()
+    measuring._weight.cache_clear()
+    said = {field: text[:4000]}
+    one = facts(alert(GERMAN | said, ENGLISH | said))
+    for family, limits, escape in FORMS.values():
+        RENDERER.render(one, channel(family, escape), limits)
+    assert sum(map(len, seen)) <= WORK_MAX
+    assert not [one for one in seen if "." in one and re.search(r"[^\s./]{64}(?=\S*\.)", one)]
+    assert len(sentences(text[:4000])) <= SENTENCES_MAX
+
+
+def _watch(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, seen: list[str]) -> None:
+    inner = getattr(place, name)
+
+    def watched(text: str, *rest: Any) -> Any:
+        seen.append(text)
+        return inner(text, *rest)
+
+    monkeypatch.setattr(place, name, watched)

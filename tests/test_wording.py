@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from broadcaster.channels import Escape
 from broadcaster.measure import is_gsm
-from broadcaster.wording import gsm_spelling, harmless, sentences
+from broadcaster.wording import SENTENCES_MAX, gsm_spelling, harmless, sentences
 
 
 @pytest.mark.parametrize(
@@ -125,3 +125,12 @@ def test_sms_spelling_keeps_german_in_gsm() -> None:
     assert gsm_spelling("Übung – „Hörde“ … ‚so‘") == "Übung - \"Hörde\" ... 'so'"
     assert is_gsm(gsm_spelling("Gefahr: Großbrand – „Hörde“\u00a0… 5\u202fkm"))
     assert gsm_spelling("жара 🔥") == "жара 🔥"
+
+
+def test_a_text_of_a_thousand_sentences_ends_in_a_long_one() -> None:
+    """Nobody writes it, and nothing of it is lost."""
+    text = "Aus. " * 800
+    pieces = sentences(text)
+    assert len(pieces) == SENTENCES_MAX
+    assert "".join(pieces) == text
+    assert set(pieces[:-1]) == {"Aus. "}
