@@ -49,11 +49,10 @@ class Metrics(Collector):
     async def text(self) -> bytes:
         """Return the exposition, at most 5 s behind the store."""
         if self.clock.elapsed() - self._seen.at > CACHED_SECONDS:
-            notices = await self.store.open_notices()
             self._seen = Snapshot(
                 self.clock.elapsed(),
                 await self.store.oldest_due(),
-                sum(not matter.notice.told for matter in notices),
+                await self.store.untold(self.store.due_now()),
             )
         return generate_latest(self.registry)
 
@@ -91,7 +90,7 @@ class Metrics(Collector):
             ("broadcaster_ready", "1 if alerts can be accepted.", float(not self.readiness())),
             (
                 "broadcaster_notices_not_told",
-                "Open notices that no on-call target has accepted.",
+                "Due notices that no on-call target has accepted.",
                 self._seen.notices_not_told,
             ),
         ]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
+from broadcaster.clock import SystemClock
 from broadcaster.delivery import Outcome
-from broadcaster.store import Store
+from broadcaster.record import NoticeKind
+from broadcaster.store import NewNotice, Store
 from broadcaster.web.metrics import make_metrics
 from tests.kit import ManualClock
 from tests.web.door import Door
@@ -39,14 +42,14 @@ async def test_a_scrape_asks_the_store_at_most_every_five_seconds(sqlite_store: 
     """No poll may slow the sending down."""
     clock = ManualClock()
     asked = 0
-    original = sqlite_store.open_notices
+    original = sqlite_store.untold
 
-    async def counting() -> list[object]:
+    async def counting(since: datetime) -> int:
         nonlocal asked
         asked += 1
-        return list(await original())
+        return await original(since)
 
-    sqlite_store.open_notices = counting  # type: ignore[method-assign, assignment]
+    sqlite_store.untold = counting  # type: ignore[method-assign]
     metrics = make_metrics(
         sqlite_store, clock, readiness=lambda: ["x"], stuck_threads=lambda: {"mail": 2}
     )
@@ -60,3 +63,12 @@ async def test_a_scrape_asks_the_store_at_most_every_five_seconds(sqlite_store: 
     assert value(text, 'broadcaster_stuck_threads{channel="mail"}') == 2
     line = 'broadcaster_attempt_seconds_count{channel="mail",outcome="accepted"}'
     assert value(text, line) == 1
+
+
+async def test_every_notice_that_reached_nobody_is_counted(sqlite_store: Store) -> None:
+    """However many there are: a count that stops at a page hides how bad it is."""
+    for number in range(205):
+        await sqlite_store.tell(NewNotice(NoticeKind.CHANNEL, "not ready", channel=f"c{number}"))
+    metrics = make_metrics(sqlite_store, SystemClock(), readiness=list, stuck_threads=dict)
+    text = (await metrics.text()).decode()
+    assert value(text, "broadcaster_notices_not_told") == 205
