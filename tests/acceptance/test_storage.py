@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ from tests.acceptance.daemon import SHORT, Answer, Daemon, by_channel, fault, ni
 
 DISK_BYTES = 6_000_000
 BALLAST_BYTES = 2_000_000
+LEFT_BYTES = 50_000
+CHUNK_BYTES = 16_384
 
 
 @pytest.fixture
@@ -65,9 +68,10 @@ async def test_a_full_disk_answers_507_and_finishes_what_is_open(small_disk: Pat
 
 
 def _fill(disk: Path) -> None:
-    free = os.statvfs(disk)
-    with (disk / "filler").open("wb") as file:
-        file.write(b"\0" * max(0, free.f_bavail * free.f_frsize - 50_000))
+    """Take what is free, up to the last bytes; the daemon may take some of it meanwhile."""
+    with (disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize > LEFT_BYTES:
+            file.write(b"\0" * CHUNK_BYTES)
 
 
 async def _until_refused(daemon: Daemon) -> Answer:

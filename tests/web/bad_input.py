@@ -585,7 +585,7 @@ def times() -> Iterator[Case]:
         yield faulty(f"expires {name}", body, fault)
     far = alert(info=[info(expires="9999-12-31T23:59:59Z")])
     yield faulty("expires in the year 9999", far, "expires-ahead")
-    yield faulty("sent in 10 minutes", alert(sent=later(minutes=10)), "sent-ahead")
+    yield faulty("sent in an hour", alert(sent=later(hours=1)), "sent-ahead")
     yield faulty("sent in 10 years", alert(sent=later(days=3650)), "sent-ahead")
     before = alert(sent=later(minutes=4), info=[info(expires=later(minutes=2))])
     yield faulty("expires before sent", before, "expires-before-sent")
