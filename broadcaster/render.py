@@ -95,6 +95,25 @@ class Renderer:
         """What is wrong with templates, in sentences for people."""
         return self._texts.faults
 
+    def misses(self, channel: Channel) -> list[str]:
+        """Name the languages and templates a channel is configured for and that do not exist.
+
+        A channel without `languages` takes all there are.
+        """
+        family = channel.config.template or channel.template
+        wanted = dict.fromkeys(
+            map(primary, channel.config.languages or sorted(self._texts.languages))
+        )
+        unknown = [name for name in wanted if name not in self._texts.languages]
+        lacking = [
+            f"there is no template {name} for {language}"
+            for language in wanted
+            if language not in unknown
+            for name in (family, MINIMAL)
+            if not self._texts.has(language, name)
+        ]
+        return [f"there are no texts for the language {name}" for name in unknown] + lacking
+
     def parts(self, alert: Alert, channel: Channel) -> list[str]:
         """Return the languages in which a channel shows an alert, where its texts fit."""
         languages = by_language(alert, channel.config.languages)
@@ -159,6 +178,15 @@ def _untold(wanted: Sequence[str] | None, missing: Sequence[str]) -> Rendered:
     return Rendered(primary(wanted[0]), None, reason)
 
 
+# An all-clear names what it ends as long as it can: where it is no reply, nothing else does.
+_CUTS = ({"headline": False}, {"replaces": False}, {"minimal": True}, {"period": False})
+_LAST_CUTS: Mapping[str, Sequence[Mapping[str, bool]]] = {
+    "alert": _CUTS,
+    "update": _CUTS,
+    "all-clear": ({"headline": False}, {"minimal": True}, {"period": False}, {"replaces": False}),
+}
+
+
 def _cuts(words: Words) -> Iterator[_Detail]:
     """Give what a text may say, from everything to the least, in the order in which it is cut."""
     detail = _Detail(len(words.description), len(words.instruction))
@@ -172,7 +200,7 @@ def _cuts(words: Words) -> Iterator[_Detail]:
     for count in reversed(range(1, len(words.instruction))):
         detail = replace(detail, instruction=count)
         yield detail
-    for change in ({"headline": False}, {"replaces": False}, {"minimal": True}, {"period": False}):
+    for change in _LAST_CUTS[words.values["kind"]]:
         detail = replace(detail, **change)
         yield detail
 

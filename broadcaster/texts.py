@@ -19,6 +19,7 @@ from broadcaster.config import ConfigError, Fault
 SUFFIX = ".txt.j2"
 WORDS = "words"
 _LANGUAGE = re.compile("[a-z]{2,3}")
+_MARKED = ("Exercise", "Test", "System")  # what must never be taken for danger
 # What a city's own template can raise while it is filled in; anything else is a fault of ours.
 _RAISED = (
     TemplateError,
@@ -69,6 +70,10 @@ class Texts:
         """What is wrong with templates, in sentences for people."""
         return tuple(self._faults.values())
 
+    def has(self, language: str, family: str) -> bool:
+        """Say whether there is such a template, and it compiles."""
+        return (language, family) in self._templates
+
     def mark(self, language: str, status: str) -> str | None:
         """Return what a text of this CAP status begins with, None for an Actual one."""
         return self._marks[language].get(status)
@@ -99,13 +104,18 @@ class Texts:
     def _read_marks(self, language: str) -> None:
         """Without its words a language has no texts: an exercise could not be told from danger."""
         try:
-            marks = vars(self._templates[language, WORDS].module)["marks"]
-            self._marks[language] = {str(status): str(mark) for status, mark in marks.items()}
+            given = vars(self._templates[language, WORDS].module)["marks"].items()
+            marks = {str(status): one_line(str(mark)) for status, mark in given}
         except KeyError:
-            need = f"{language} needs {WORDS}{SUFFIX} with `marks` for exercises and tests"
-            self._faults.setdefault((language, WORDS), need)
+            marks = {}
         except _RAISED as error:
             self._faults[language, WORDS] = f"{language}/{WORDS}{SUFFIX} does not work: {error}"
+            return
+        if all(marks.get(status) for status in _MARKED):
+            self._marks[language] = marks
+        else:
+            need = f"{language} needs {WORDS}{SUFFIX} with `marks` for {', '.join(_MARKED)}"
+            self._faults.setdefault((language, WORDS), need)
 
 
 def tidy(text: str) -> str:

@@ -217,6 +217,18 @@ class TestAllClear:
         assert "Das Feuer ist aus." in said
         assert "brennt" not in said
 
+    def test_a_tight_all_clear_names_what_it_ends_to_the_last(self) -> None:
+        """The minimal text still does; only where even that is too long it is dropped."""
+        over = facts(alert(msgType="Cancel"), replaces=REPLACED)
+        full = german(over.alert, replaces=REPLACED)
+        sizes = (Limits(Measure.CHARACTERS, size) for size in range(len(full), 0, -1))
+        texts = [RENDERER.render(over, channel("x"), limits)[0] for limits in sizes]
+        fitting = [one for one in texts if one.message]
+        naming = [one for one in fitting if names_reference(text_of(one), REPLACED)]
+        assert fitting[: len(naming)] == naming
+        assert naming[-1].warnings == ("only the minimal text fits",)
+        assert len(fitting) > len(naming)
+
 
 class TestExercises:
     """A text of an exercise can never be taken for danger."""
@@ -472,6 +484,37 @@ class TestTemplates:
             limits = Limits(Measure.CHARACTERS, maximum)
             assert text_of(own.render(facts(alert(block)), channel("post"), limits)[0]) == expected
         assert "#" not in german(alert())
+
+
+class TestMisses:
+    """What a channel is configured for and nobody wrote is known before it is needed."""
+
+    def test_what_is_there_is_not_missed(self) -> None:
+        """Every family of the project exists in all its languages."""
+        for family, _, _ in FORMS.values():
+            assert RENDERER.misses(channel(family)) == []
+            assert RENDERER.misses(channel(family, languages=["de-DE", "en"])) == []
+
+    def test_a_mistyped_template_is_missed_in_every_language(self) -> None:
+        """It would withhold every alert there."""
+        assert RENDERER.misses(channel("post", template="psot")) == [
+            "there is no template psot for de",
+            "there is no template psot for en",
+        ]
+
+    def test_a_language_without_texts_is_missed(self) -> None:
+        """Its parts would never go out."""
+        missed = ["there are no texts for the language tr"]
+        assert RENDERER.misses(channel("post", languages=["de", "tr-TR"])) == missed
+
+    def test_a_citys_language_needs_the_minimal_text_too(self, tmp_path: Path) -> None:
+        """A long alert falls back on it."""
+        (tmp_path / "tr").mkdir()
+        marks = '{"Exercise": "TATBİKAT", "Test": "DENEME", "System": "DENEME"}'
+        (tmp_path / "tr" / "words.txt.j2").write_text(f"{{% set marks = {marks} %}}", "utf-8")
+        (tmp_path / "tr" / "post.txt.j2").write_text("{{ event }} {{ reference }}", "utf-8")
+        found = Renderer(tmp_path).misses(channel("post", languages=["tr"]))
+        assert found == ["there is no template minimal for tr"]
 
 
 class TestSharing:

@@ -98,7 +98,19 @@ def test_a_language_needs_its_words(tmp_path: Path) -> None:
     """Without marks an exercise could not be told from danger: no texts in that language."""
     turkish = own(tmp_path, "Metin", name="tr/post")
     assert "tr" not in turkish.languages
-    assert turkish.faults == ("tr needs words.txt.j2 with `marks` for exercises and tests",)
+    assert turkish.faults == ("tr needs words.txt.j2 with `marks` for Exercise, Test, System",)
+
+
+@pytest.mark.parametrize("status", ["Exercise", "Test", "System"])
+@pytest.mark.parametrize("blank", [True, False])
+def test_a_citys_words_need_all_marks(tmp_path: Path, status: str, blank: bool) -> None:  # noqa: FBT001
+    """One that is left out or empty would send a test out as if it were danger."""
+    marks = {"Exercise": "ÜBUNG", "Test": "PROBEWARNUNG", "System": "PROBEWARNUNG"} | {status: " "}
+    if not blank:
+        del marks[status]
+    broken = own(tmp_path, f"{{% set marks = {marks} %}}", name="de/words")
+    assert broken.languages == {"en"}
+    assert broken.faults == ("de needs words.txt.j2 with `marks` for Exercise, Test, System",)
 
 
 def test_a_directory_that_is_not_there_is_a_fault_of_the_configuration(tmp_path: Path) -> None:
