@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,7 +24,7 @@ class Facts:
     `alert` has `info`, also for a Cancel that came without. `replaces`: the reference of the
     version before. `source`: who warns where a block does not name its sender. `expires`: when the
     alert ends; shown only if the alert names an end itself. `ended`: the alert that an all-clear
-    ends; no sentence of its description is said again.
+    ends; no sentence of it is said again.
     """
 
     alert: Alert
@@ -134,9 +134,20 @@ def _period(facts: Facts, info: Info, *, all_clear: bool) -> dict[str, datetime 
 
 def _said(facts: Facts, info: Info) -> tuple[list[str], list[str]]:
     """Return the sentences of description and instruction; an all-clear never instructs."""
-    description = list(sentences(info.description or ""))
     if _kind(facts.alert) != _ALL_CLEAR:
-        return description, list(sentences(info.instruction or ""))
-    ended = facts.ended.info if facts.ended else []
-    old = {one.strip() for block in ended for one in sentences(block.description or "")}
-    return [one for one in description if one.strip() not in old], []
+        return list(sentences(info.description or "")), list(sentences(info.instruction or ""))
+    return list(unsaid(info.description or "", facts.ended)), []
+
+
+def unsaid(text: str, ended: Alert | None) -> Iterator[str]:
+    """Give the sentences of `text` that the ended alert did not say, instruct or head itself with.
+
+    An all-clear sent with the old content would else warn and instruct once more.
+    """
+    old = {
+        one.strip()
+        for block in (ended.info if ended else ())
+        for said in (block.headline, block.description, block.instruction)
+        for one in sentences(said or "")
+    }
+    return (one for one in sentences(text) if one.strip() not in old)

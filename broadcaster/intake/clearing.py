@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from broadcaster.alert import Alert, Certainty, Info, ResponseType, Severity, Urgency
-from broadcaster.facts import primary
+from broadcaster.facts import primary, unsaid
 
 
 def all_clear(ended: Sequence[Alert], text: str | None, language: str | None) -> list[Info]:
@@ -31,6 +31,23 @@ def completed(said: Sequence[Info], ended: Sequence[Alert]) -> list[Info]:
     levels = {name: getattr(own[0], name) for name in ("urgency", "severity", "certainty")}
     added = (_cleared(info, None) for info in lacking(own, ended))
     return own + [info.model_copy(update=levels) for info in added]
+
+
+def told(said: Alert, ended: Alert) -> Alert:
+    """Return an all-clear as our webhooks are given it: without what the ended alert said.
+
+    It has no instruction at all: whoever shows the data would else warn once more. The stored alert
+    stays as it was sent.
+    """
+    return said.model_copy(update={"info": [_told(info, ended) for info in said.info]})
+
+
+def _told(info: Info, ended: Alert) -> Info:
+    left = {
+        name: "".join(unsaid(getattr(info, name) or "", ended)).strip() or None
+        for name in ("headline", "description")
+    }
+    return info.model_copy(update=left | {"instruction": None})
 
 
 def lacking(infos: Iterable[Info], ended: Iterable[Alert]) -> list[Info]:

@@ -26,6 +26,7 @@ from broadcaster.auth import Caller
 from broadcaster.channels import Channel, Limits
 from broadcaster.config import Config
 from broadcaster.delivery import Delivery, Message, State, delivery_key
+from broadcaster.intake import clearing
 from broadcaster.record import Accepted, Plan, Planned
 from broadcaster.render import Facts, Rendered, Renderer
 
@@ -102,7 +103,7 @@ class Planner:
         draft, facts = Draft(accepted, caller, version.carried), self._facts(accepted, version)
         for channel in self.channels.values():
             self._lay_out(draft, facts, version, channel)
-        return self._finish(draft)
+        return self._finish(draft, version)
 
     def plan(self, draft: Draft, version: Version) -> Plan:
         """Return what the accepting transaction writes, without the idempotency record."""
@@ -219,14 +220,14 @@ class Planner:
         texts = [one for one in rendered if one.message is not None]
         return texts[:1] or [_plain(facts.alert, channel)]
 
-    def _finish(self, draft: Draft) -> Draft:
+    def _finish(self, draft: Draft, version: Version) -> Draft:
         """Fix the hash over all texts, then what our webhooks send, which names that hash."""
         draft.accepted = replace(
             draft.accepted,
             content_hash=content_hash(draft.deliveries),
             warnings=tuple(draft.warnings),
         )
-        head = answer.alert_json(draft.accepted, (), draft.accepted.accepted)
+        head = answer.alert_json(_as_told(draft, version), (), draft.accepted.accepted)
         for index, planned in enumerate(draft.deliveries):
             if planned.message and self.channels[planned.channel].takes_data:
                 body = answer.hook_body(
@@ -236,6 +237,14 @@ class Planner:
                     planned, message=replace(planned.message, data=body)
                 )
         return draft
+
+
+def _as_told(draft: Draft, version: Version) -> Accepted:
+    """Return the alert as data: an all-clear repeats nothing of what it ends."""
+    accepted, before = draft.accepted, version.replaces
+    if before is None or accepted.ended_at is None:
+        return accepted
+    return replace(accepted, alert=clearing.told(accepted.alert, before.alert))
 
 
 def _first_language(alert: Alert, channel: Channel) -> str:
@@ -249,8 +258,10 @@ def _withhold(draft: Draft, channel: Channel, reason: str, *, by_rule: bool = Tr
 
 
 def _plain(alert: Alert, channel: Channel) -> Rendered:
-    language, info = _first_language(alert, channel), alert.info[0]
-    return Rendered(language, Message(info.headline or info.event, language))
+    """Data needs no text; its message names the alert, as far as that can be read."""
+    language = _first_language(alert, channel)
+    named = next((info.headline or info.event for info in alert.info), alert.identifier)
+    return Rendered(language, Message(named, language))
 
 
 def _row(

@@ -152,6 +152,28 @@ def test_an_all_clear_goes_nowhere_else(tmp_path: Path) -> None:
     assert found.accepted.ended_at == NOW
 
 
+@pytest.mark.parametrize("kind", ["Cancel", "Update"])
+def test_data_of_an_all_clear_repeats_nothing_of_the_warning(tmp_path: Path, kind: str) -> None:
+    """Whoever shows the data would warn once more; what is stored stays as it was sent."""
+    version = Version("26-0142", 2, before(tmp_path), frozenset({"fire-brigade"}))
+    old = "In Hörde brennt eine Lagerhalle. Das Feuer ist aus. Schließen Sie Fenster und Türen."
+    block = info(description=old, responseType=["AllClear"])
+    found = draft(tmp_path, said(msgType=kind, references=["x"], info=[block]), version)
+    message = by_channel(found)["fire-brigade"].message
+    assert message is not None
+    (told,) = json.loads(message.data or "")["data"]["info"]
+    assert told["description"] == "Das Feuer ist aus."
+    assert "instruction" not in told
+    assert "headline" not in told
+    assert "Schließen Sie" not in message.text
+    (stored,) = found.accepted.alert.info
+    assert (stored.description, bool(stored.instruction), bool(stored.headline)) == (
+        old,
+        True,
+        True,
+    )
+
+
 def test_an_update_that_clears_all_is_an_all_clear(tmp_path: Path) -> None:
     """Recognised before any severity rule, and tried for 72 hours."""
     version = Version("26-0142", 2, before(tmp_path), frozenset({"city"}))
