@@ -171,7 +171,7 @@ class Service:
         if (now := self.parts.clock.elapsed()) >= self._forget_at:
             self._forget_at = now + FORGET_SECONDS
             await self.store.forget()
-        self._untold = len(self.notices.not_told(await self.store.due_notices()))
+        self._untold = await self.notices.untold()
         drift = self.store.drift()
         wrong = f"the wall clock is {drift.total_seconds():+.0f} s off elapsed time"
         await self._tell_while(NoticeKind.CLOCK, wrong if abs(drift) > DRIFT_MAX else None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -150,11 +150,6 @@ class Notices:
         """Wait for calls under way."""
         if self._calls:
             await asyncio.wait(self._calls, timeout=self.timing.drain_seconds)
-
-    def not_told(self, matters: Iterable[Matter]) -> list[Notice]:
-        """Return those of some notices that nobody took in the first target's time."""
-        limit = self.store.due_now() - timedelta(seconds=self.timing.next_target_seconds)
-        return [m.notice for m in matters if not m.notice.told and m.notice.due <= limit]
 
     async def untold(self) -> int:
         """Count all notices that nobody took within the time for the first target."""

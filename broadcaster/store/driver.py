@@ -17,13 +17,13 @@ from broadcaster.record import StorageFull, StoreBroken, StoreUnavailable
 class Driver:
     """What the two databases' drivers call their errors.
 
-    `errors` are all of them; `own` are the fault of one operation's values: the connection and
-    everybody else's work are sound. `trouble` says what any other one means.
+    `errors` are all of them; `own` says which are the fault of one operation's values, so that
+    connection and everybody else's work are sound. `trouble` says what any other one means.
     """
 
     dialect: sa.Dialect
     errors: type[Exception]
-    own: tuple[type[Exception], ...]
+    own: Callable[[Exception], bool]
     trouble: Callable[[Any], Exception]
 
 
@@ -36,9 +36,14 @@ def _sqlite_trouble(error: Any) -> Exception:
     return StoreBroken(f"the store failed: {name}")
 
 
+def _is_own(error: Exception) -> bool:
+    """Broken rules of the schema; and a text that is no UTF-8, which damages its own row alone."""
+    return isinstance(error, sqlite3.IntegrityError) or str(error).startswith("Could not decode")
+
+
 SQLITE = Driver(
     sqlite.dialect(paramstyle="named"),
     sqlite3.Error,
-    (sqlite3.IntegrityError,),
+    _is_own,
     _sqlite_trouble,
 )

@@ -316,7 +316,7 @@ class Engine:
             one.result = one.run(database)
         except Exception as error:
             driver = database.driver
-            if isinstance(error, driver.errors) and not isinstance(error, driver.own):
+            if isinstance(error, driver.errors) and not driver.own(error):
                 raise
             return error
         return None

@@ -23,14 +23,19 @@ def _trouble(error: Any) -> Exception:
     return StoreUnavailable(f"the database refused: {type(error).__name__}")
 
 
+def _is_own(error: Exception) -> bool:
+    return isinstance(error, _OWN)
+
+
+_OWN = (
+    psycopg.IntegrityError,
+    psycopg.DataError,
+    psycopg.errors.RaiseException,  # a trigger's refusal
+)
 DRIVER = Driver(
     postgresql.dialect(),  # type: ignore[no-untyped-call]
     psycopg.Error,
-    (
-        psycopg.IntegrityError,
-        psycopg.DataError,
-        psycopg.errors.RaiseException,  # a trigger's refusal
-    ),
+    _is_own,
     _trouble,
 )
 

@@ -31,5 +31,6 @@ def test_what_an_error_means(name: str, meaning: type[Exception]) -> None:
 
 def test_a_broken_rule_of_the_schema_is_one_operations_own_fault() -> None:
     """It must not end anybody else's work."""
-    assert issubclass(sqlite3.IntegrityError, SQLITE.own)
-    assert not issubclass(sqlite3.OperationalError, SQLITE.own)
+    assert SQLITE.own(sqlite3.IntegrityError("UNIQUE constraint failed"))
+    assert SQLITE.own(sqlite3.OperationalError("Could not decode to UTF-8 column 'text'"))
+    assert not SQLITE.own(sqlite3.OperationalError("disk I/O error"))
