@@ -175,6 +175,18 @@ class TestTheScenario:
             german(alert()), "de", length=len(german(alert())), limit=100_000
         )
 
+    @pytest.mark.parametrize(
+        ("later", "stand"),
+        [
+            ({"days": 1}, "Stand 22.11., 18:05 Uhr"),
+            ({"days": 365}, "Stand 22.11.2026, 18:05 Uhr"),
+        ],
+    )
+    def test_a_day_that_is_not_today_is_named(self, later: dict[str, int], stand: str) -> None:
+        """With the year where it is not this one: only an all-clear can be so late."""
+        over = alert(msgType="Cancel")
+        assert stand in german(over, accepted=SENT + timedelta(**later))
+
     def test_time_is_told_in_the_configured_zone(self) -> None:
         """An alert of yesterday says so in its time."""
         late = german(alert(), timezone=ZoneInfo("Asia/Tokyo"), accepted=SENT - timedelta(hours=9))

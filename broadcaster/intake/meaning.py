@@ -17,6 +17,7 @@ from broadcaster.intake.faults import Fault, invalid, pointer
 from broadcaster.intake.json import DEPTH_MAX, model, read
 
 AHEAD_MAX = timedelta(hours=72)
+BEHIND_MAX = timedelta(hours=72)  # an old alert would read as if it were of today
 CLOCKS_APART_MAX = timedelta(minutes=5)
 _TIME: TypeAdapter[datetime] = TypeAdapter(CapTime)
 _ALL_CLEAR = "AllClear"
@@ -42,7 +43,7 @@ def faults_of(value: Mapping[str, Any], now: datetime) -> Iterator[Fault]:
     yield from _content(value, infos)
     yield from _agreement(infos)
     yield from _all_clear(value, infos)
-    yield from _sent(value, now)
+    yield from _sent(value, infos, now)
     for index, info in enumerate(infos):
         yield from _times(value, info, index, now)
 
@@ -117,10 +118,14 @@ def _time(value: Any) -> datetime | None:
         return None  # the model has named this fault already
 
 
-def _sent(value: Mapping[str, Any], now: datetime) -> Iterator[Fault]:
+def _sent(value: Mapping[str, Any], infos: list[dict[str, Any]], now: datetime) -> Iterator[Fault]:
+    """A time of sending that is not about now; an all-clear is never held up for being old."""
+    clears = any(_ALL_CLEAR in _list(info.get("responseType")) for info in infos)
     sent = _time(value.get("sent"))
     if sent and sent > now + CLOCKS_APART_MAX:
         yield Fault("/sent", "lies in the future; check the sender's clock", "sent-ahead")
+    if sent and sent < now - BEHIND_MAX and not (clears or value.get("msgType") == "Cancel"):
+        yield Fault("/sent", "lies more than 72 hours in the past", "sent-past")
 
 
 def _times(

@@ -62,6 +62,19 @@ def test_a_clock_may_be_four_minutes_ahead() -> None:
     assert read(alert(sent=cap_time(NOW + timedelta(minutes=4)))).sent is not None
 
 
+def test_an_alert_may_be_three_days_old_and_an_all_clear_older() -> None:
+    """What was sent last year would read as if it were of today; what it ends is still out."""
+    week_ago = cap_time(NOW - timedelta(days=7))
+    assert read(alert(sent=cap_time(NOW - timedelta(hours=71.9)))).sent is not None
+    assert refused(alert(sent=week_ago)) == {"/sent": "sent-past"}
+    assert refused(alert(sent=week_ago, msgType="Update", references=["x"])) == {
+        "/sent": "sent-past"
+    }
+    assert read(alert(sent=week_ago, msgType="Cancel", references=["x"])).sent is not None
+    over = [info(responseType=["AllClear"])]
+    assert read(alert(sent=week_ago, msgType="Update", references=["x"], info=over)).sent
+
+
 def test_a_cancel_needs_no_content() -> None:
     """It takes it from what it ends."""
     assert read(alert(msgType="Cancel", references=["x"], info=[])).info == []

@@ -587,6 +587,8 @@ def times() -> Iterator[Case]:
     yield faulty("expires in the year 9999", far, "expires-ahead")
     yield faulty("sent in an hour", alert(sent=later(hours=1)), "sent-ahead")
     yield faulty("sent in 10 years", alert(sent=later(days=3650)), "sent-ahead")
+    yield faulty("sent 73 hours ago", alert(sent=later(hours=-73)), "sent-past")
+    yield faulty("sent a year ago", alert(sent=later(days=-365)), "sent-past")
     before = alert(sent=later(minutes=4), info=[info(expires=later(minutes=2))])
     yield faulty("expires before sent", before, "expires-before-sent")
     for name in ("onset", "effective"):
