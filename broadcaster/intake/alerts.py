@@ -15,7 +15,8 @@ from broadcaster.clock import Clock
 from broadcaster.delivery import State
 from broadcaster.intake import meaning, references
 from broadcaster.intake.clearing import all_clear
-from broadcaster.intake.faults import Fault, Invalid
+from broadcaster.intake.faults import SHOWN_MAX, Fault, Invalid, Unfit, invalid
+from broadcaster.intake.json import read
 from broadcaster.intake.permits import permit, permit_sender
 from broadcaster.intake.plan import Draft, Planner, Version, as_delivery
 from broadcaster.record import Acceptance, Accepted, Plan, Refused
@@ -80,7 +81,7 @@ class Intake:
             before = await self._before(caller, request)
             if before:
                 return before
-            said = meaning.submission(body, self.clock.now())
+            said = await self._read(body)
             given = await self.accept(said, caller, request)
             if given.replayed:
                 self._keep_in_mind(caller, request, given)
@@ -119,7 +120,7 @@ class Intake:
         Raises Malformed, Invalid, Forbidden or Refused, as `submit` would.
         """
         now = self.clock.now()
-        version, said = await self._place(meaning.submission(body, now), caller)
+        version, said = await self._place(await self._read(body), caller)
         if version.replaces is None:
             number = f"{self.planner.year(now)}-{_PREVIEW_NUMBER}"
             version = replace(version, incident=number)
@@ -163,6 +164,28 @@ class Intake:
         )
         draft = self.planner.draft(said, version, caller, self.clock.now())
         return _answer(await self.commit(self.planner.plan(draft, version)))
+
+    async def faults(self, body: bytes, caller: Caller) -> list[Fault]:
+        """Return what is wrong with a body, for a request that is refused for something else."""
+        try:
+            permit_sender(await self._read(body), caller)
+        except Unfit as unfit:
+            return list(unfit.faults) or [Fault("", unfit.detail, unfit.code)]
+        return []
+
+    async def _read(self, body: bytes) -> Submission:
+        """Read an alert. Raises Malformed, or Invalid with every fault, unknown references too."""
+        try:
+            return meaning.submission(body, self.clock.now())
+        except Invalid as refused:
+            faults = list(refused.faults)
+            value = read(body)
+            known = len(faults) >= SHOWN_MAX or any(
+                fault.pointer.startswith("/references") for fault in faults
+            )
+            if not known and isinstance(value, dict) and value.get("references"):
+                faults += await references.faults_of(self.store, value)
+            raise invalid(faults) if len(faults) > len(refused.faults) else refused from None
 
     async def _place(self, said: Submission, caller: Caller) -> tuple[Version, Submission]:
         """Find an alert's incident, and hold it against the limits of its key."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from broadcaster import answer
 from broadcaster.alert import MsgType, Submission
@@ -61,13 +62,7 @@ def is_over(newest: Accepted) -> bool:
 
 async def _named(store: Store, said: Submission) -> list[Accepted]:
     """Return the alerts that are named: all known, of one incident, of this sender."""
-    found, unknown = [], []
-    for place, name, sender in _names(said):
-        one = await store.find_alert(name, sender) if name.isprintable() else None
-        if one is None:
-            unknown.append(Fault(place, "there is no such alert here", "unknown-reference"))
-        else:
-            found.append(one)
+    found, unknown = await _look_up(store, said.references)
     if unknown:
         raise Invalid("unknown-reference", "It refers to an alert that is not known.", unknown)
     if any(one.alert.sender != said.sender for one in found):
@@ -77,6 +72,36 @@ async def _named(store: Store, said: Submission) -> list[Accepted]:
     return found
 
 
+async def faults_of(store: Store, value: Mapping[str, Any]) -> list[Fault]:
+    """Name what is wrong with the references of a message that has other faults.
+
+    `value` is the message as it came; what is no list of texts and no text is for others to name.
+    """
+    given = value.get("references")
+    names = given if isinstance(given, list) else [given]
+    if not all(isinstance(name, str) for name in names):
+        return []
+    try:
+        _, unknown = await _look_up(store, given)
+    except Invalid as refused:
+        return list(refused.faults)
+    return unknown
+
+
+async def _look_up(
+    store: Store, references: str | list[str] | None
+) -> tuple[list[Accepted], list[Fault]]:
+    """Return the alerts that are known, and a fault for each that is not."""
+    found, unknown = [], []
+    for place, name, sender in _names(references):
+        one = await store.find_alert(name, sender) if name.isprintable() else None
+        if one is None:
+            unknown.append(Fault(place, "there is no such alert here", "unknown-reference"))
+        else:
+            found.append(one)
+    return found, unknown
+
+
 def _check_status(said: Submission, newest: Accepted) -> None:
     """A Test or Exercise may not follow on where an Actual warning went out, nor the reverse."""
     if said.status is not newest.alert.status:
@@ -84,13 +109,13 @@ def _check_status(said: Submission, newest: Accepted) -> None:
         raise invalid([Fault("/status", detail, "status-differs")])
 
 
-def _names(said: Submission) -> Iterator[tuple[str, str, str | None]]:
+def _names(references: str | list[str] | None) -> Iterator[tuple[str, str, str | None]]:
     """Give place, id or identifier, and sender of everything that is named."""
-    if isinstance(said.references, list):
-        for index, name in enumerate(said.references):
+    if isinstance(references, list):
+        for index, name in enumerate(references):
             yield pointer("references", index), name, None
         return
-    triples = [triple.split(",") for triple in (said.references or "").split()]
+    triples = [triple.split(",") for triple in (references or "").split()]
     if not triples or any(len(triple) != _TRIPLE_PARTS for triple in triples):
         detail = "must be sender,identifier,sent (several separated by spaces), or a list of ids"
         raise invalid([Fault("/references", detail, "form")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from broadcaster.auth import Caller
 from broadcaster.clock import Clock
 from broadcaster.config import Server
 from broadcaster.intake.alerts import Answer, Intake, Request, fingerprint
+from broadcaster.intake.faults import Fault
 from broadcaster.record import Refused, Role, View
 from broadcaster.store import Store
 from broadcaster.web.limits import read_body, read_model, require_json
@@ -117,12 +119,15 @@ class Alerts:
     async def accept(self, request: web.Request, caller: Caller) -> web.Response:
         """POST /v1/alerts."""
         content_type = require_json(request)
-        key = _idempotency_key(request)
+        keys, duplicates = _given(request, "Idempotency-Key"), _given(request, "Allow-Duplicate-Of")
         body = await self._body(request)
+        if faults := [*_key_faults(keys), *_duplicate_faults(duplicates)]:
+            first, others = faults[0], await self.intake.faults(body, caller)
+            raise Problem(400, first.code, first.detail, [*faults, *others])
         wanted = Request(
-            key,
+            keys[0],
             fingerprint(body, content_type.encode(), request.path.encode()),
-            _one_header(request, "Allow-Duplicate-Of"),
+            duplicates[0] if duplicates else None,
             _is_strict(request),
         )
         return _accepted(await self.intake.submit(body, caller, wanted))
@@ -192,22 +197,24 @@ def _accepted(given: Answer) -> web.Response:
     )
 
 
-def _idempotency_key(request: web.Request) -> str:
-    given = request.headers.getall("Idempotency-Key", [])
+def _given(request: web.Request, header: str) -> list[str]:
+    return request.headers.getall(header, [])
+
+
+def _key_faults(given: Sequence[str]) -> Iterator[Fault]:
+    """Say what is wrong with the Idempotency-Key. A header has no pointer into the body."""
     if not given:
         detail = "Send an Idempotency-Key header of your own; repeat the request with the same one."
-        raise Problem(400, "idempotency-key-missing", detail)
-    if len(given) > 1 or not _VISIBLE.fullmatch(given[0]):
+        yield Fault("", detail, "idempotency-key-missing")
+    elif len(given) > 1 or not _VISIBLE.fullmatch(given[0]):
         detail = "An Idempotency-Key is one header of up to 255 visible ASCII characters."
-        raise Problem(400, "idempotency-key-form", detail)
-    return given[0]
+        yield Fault("", detail, "idempotency-key-form")
 
 
-def _one_header(request: web.Request, name: str) -> str | None:
-    given = request.headers.getall(name, [])
+def _duplicate_faults(given: Sequence[str]) -> Iterator[Fault]:
     if len(given) > 1 or not all(ID.fullmatch(value) for value in given):
-        raise Problem(400, "allow-duplicate-of-form", f"{name} must be one alert id.")
-    return given[0] if given else None
+        detail = "Allow-Duplicate-Of must be one alert id."
+        yield Fault("", detail, "allow-duplicate-of-form")
 
 
 def _is_strict(request: web.Request) -> bool:

@@ -82,6 +82,25 @@ async def test_a_refused_request_leaves_its_key_free(door: Door) -> None:
     assert not (await submit(door, alert())).replayed
 
 
+@pytest.mark.parametrize(
+    ("named", "code", "place"),
+    [
+        (["no"], "unknown-reference", "/references/0"),
+        ("x", "form", "/references"),
+        ([7], "type", "/references/0"),
+    ],
+)
+async def test_references_are_looked_at_though_the_rest_has_faults(
+    door: Door, named: Any, code: str, place: str
+) -> None:
+    """All faults at once, those only the store knows of too; each is named once."""
+    body = alert(msgType="Update", references=named, info=[info(headline="x" * 161)])
+    with pytest.raises(Invalid) as refused:
+        await submit(door, body)
+    found = {fault.pointer: fault.code for fault in refused.value.faults}
+    assert found == {"/info/0/headline": "too-long", place: code}
+
+
 async def test_of_two_requests_with_one_key_at_once_one_waits(door: Door) -> None:
     """The second is told to come back; it then gets the first one's answer."""
     body = alert()

@@ -129,3 +129,33 @@ async def test_numbers_in_json_need_no_rounding(door: Door) -> None:
     padded = body + b" " * (65_536 - len(body))
     status, _, _ = await door.ask("POST", "/v1/alerts", body=padded)
     assert status == 202
+
+
+async def test_faults_of_headers_and_body_are_named_together(door: Door) -> None:
+    """One answer, with the status of the gravest: nobody mends a request fault by fault."""
+    body = alert(info=[info(headline="x" * 161)], msgType="Update", references=["no"])
+    raw = json.dumps(body).encode()
+    head = {"Authorization": door.bearer(), "Content-Type": "application/json"}
+    head["Allow-Duplicate-Of"] = "a b"
+    async with door.http.post(door.url + "/v1/alerts", data=raw, headers=head) as answer:
+        status, shown = answer.status, await answer.json(content_type=None)
+    assert (status, shown["code"]) == (400, "idempotency-key-missing")
+    assert {fault["pointer"]: fault["code"] for fault in shown["errors"][2:]} == {
+        "/info/0/headline": "too-long",
+        "/references/0": "unknown-reference",
+    }
+    codes = [fault["code"] for fault in shown["errors"][:2]]
+    assert codes == ["idempotency-key-missing", "allow-duplicate-of-form"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [(b"{", "json-syntax"), (json.dumps(alert(sender="a b")).encode(), "form")]
+)
+async def test_a_request_without_key_hears_of_its_body_too(
+    door: Door, body: bytes, code: str
+) -> None:
+    """Also where the body cannot be read at all."""
+    head = {"Authorization": door.bearer(), "Content-Type": "application/json"}
+    async with door.http.post(door.url + "/v1/alerts", data=body, headers=head) as answer:
+        shown = await answer.json(content_type=None)
+    assert [fault["code"] for fault in shown["errors"]] == ["idempotency-key-missing", code]
