@@ -318,6 +318,8 @@ def _announce(service: Service, port: int) -> None:
     config = service.parts.config
     if not config.on_call.targets:
         log.warning("no_on_call_target", detail="nobody is told when a delivery fails")
+    for what, _, sentence, _remedy in _check_texts(service.parts):
+        log.warning("texts_missing", what=what, detail=sentence)
     log.info(
         "ready",
         port=port,
@@ -359,12 +361,23 @@ async def check(path: Path) -> list[Finding]:
     except ConfigError as error:
         return [(one.where or "configuration", False, one.what, None) for one in error.faults]
     findings: list[Finding] = [("configuration", True, "complete", None)]
+    findings += _check_texts(parts)
     findings.append(await _check_store(parts))
     findings += await asyncio.gather(*(_check_channel(one) for one in parts.channels.values()))
     findings.append(_check_on_call(parts))
     for channel in parts.channels.values():
         await channel.close()
     return findings
+
+
+def _check_texts(parts: Parts) -> list[Finding]:
+    """Languages and templates that a channel names and that do not exist."""
+    remedy = "Add the template in [texts] templates, or take it out of the channel's configuration."
+    return [
+        (f"texts of {name}", False, miss, remedy)
+        for name, channel in parts.channels.items()
+        for miss in parts.renderer.misses(channel)
+    ]
 
 
 async def _check_store(parts: Parts) -> Finding:

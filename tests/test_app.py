@@ -142,6 +142,20 @@ async def test_without_an_on_call_target_the_check_warns(stub: Stub, tmp_path: P
     assert remedy
 
 
+async def test_a_language_without_texts_is_named(stub: Stub, tmp_path: Path) -> None:
+    """A channel that waits for texts nobody wrote would stay silent in the night."""
+    path = written(tmp_path, stub.url)
+    name = next(iter(prepare(path).channels))
+    text = path.read_text("utf-8").replace(
+        f"[channels.{name}]", f'[channels.{name}]\nlanguages = ["de", "xx"]'
+    )
+    path.write_text(text, "utf-8")
+    _, ready, sentence, remedy = by_name(await check(path))[f"texts of {name}"]
+    assert not ready
+    assert "xx" in sentence
+    assert remedy
+
+
 async def test_a_store_in_another_process_hands_is_named(stub: Stub, tmp_path: Path) -> None:
     """If that is the daemon, all is well; if nobody answers on its socket, it is not."""
     path = written(tmp_path, stub.url)
