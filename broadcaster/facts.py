@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,9 +22,10 @@ class Facts:
     """What all texts of one accepted alert are made of.
 
     `alert` has `info`, also for a Cancel that came without. `replaces`: the reference of the
-    version before. `source`: who warns where a block does not name its sender. `expires`: when the
-    alert ends; shown only if the alert names an end itself. `ended`: the alert that an all-clear
-    ends; no sentence of it is said again.
+    version before; `shown`: language -> the reference its readers saw last, where that is another.
+    `source`: who warns where a block does not name its sender. `expires`: when the alert ends;
+    shown only if the alert names an end itself. `ended`: all that was said in the incident an
+    all-clear ends; no sentence of it is said again.
     """
 
     alert: Alert
@@ -34,7 +35,8 @@ class Facts:
     timezone: ZoneInfo
     source: str | None
     expires: datetime
-    ended: Alert | None = None
+    ended: Sequence[Info] = ()
+    shown: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def words_of(facts: Facts, info: Info, escape: Escape, *, links: bool) -> Words:
         "status": alert.status.value,
         "severity": info.severity.value,
         "reference": facts.reference,
-        "replaces": facts.replaces,
+        "replaces": facts.shown.get(primary(info.language), facts.replaces),
         "web": info.web,
         "sent": alert.sent.astimezone(facts.timezone),
         "today": facts.accepted.astimezone(facts.timezone).date(),
@@ -139,14 +141,14 @@ def _said(facts: Facts, info: Info) -> tuple[list[str], list[str]]:
     return list(unsaid(info.description or "", facts.ended)), []
 
 
-def unsaid(text: str, ended: Alert | None) -> Iterator[str]:
-    """Give the sentences of `text` that the ended alert did not say, instruct or head itself with.
+def unsaid(text: str, ended: Sequence[Info]) -> Iterator[str]:
+    """Give the sentences of `text` that no ended block said, instructed or was headed with.
 
     An all-clear sent with the old content would else warn and instruct once more.
     """
     old = {
         one.strip()
-        for block in (ended.info if ended else ())
+        for block in ended
         for said in (block.headline, block.description, block.instruction)
         for one in sentences(said or "")
     }

@@ -49,7 +49,7 @@ def words(one: Alert, *, links: bool = True, escape: Escape = Escape.NONE, **kno
         timezone=ZoneInfo("Europe/Berlin"),
         source=known.get("source"),
         expires=SENT + timedelta(hours=6),
-        ended=known.get("ended"),
+        ended=known.get("ended", ()),
     )
     return words_of(facts, one.info[0], escape, links=links)
 
@@ -81,7 +81,7 @@ def test_an_all_clear_takes_over_nothing_of_the_warning() -> None:
     """No instruction, headline, contact, end, or sentence that was said before."""
     ended = alert()
     over = words(
-        alert({"description": "Es brennt. Das Feuer ist aus."}, msgType="Cancel"), ended=ended
+        alert({"description": "Es brennt. Das Feuer ist aus."}, msgType="Cancel"), ended=ended.info
     )
     assert over.instruction == []
     assert over.description == ["Das Feuer ist aus."]

@@ -215,7 +215,7 @@ class TestAllClear:
     def test_it_never_repeats_the_old_instruction(self, form: str) -> None:
         """In no family and no language, even where the Cancel carries it along."""
         family, limits, escape = FORMS[form]
-        over = facts(alert(msgType="Cancel"), replaces=REPLACED, ended=alert())
+        over = facts(alert(msgType="Cancel"), replaces=REPLACED, ended=alert().info)
         for rendered in RENDERER.render(over, channel(family, escape), limits):
             said = text_of(rendered)
             assert said.startswith(("Entwarnung: ", "All clear: "))
@@ -225,7 +225,7 @@ class TestAllClear:
     def test_its_own_words_are_kept(self) -> None:
         """Sentences that the warning had are left out, new ones stay."""
         block = GERMAN | {"description": "In Hörde brennt eine Lagerhalle. Das Feuer ist aus."}
-        said = german(alert(block, msgType="Cancel"), ended=alert())
+        said = german(alert(block, msgType="Cancel"), ended=alert().info)
         assert "Das Feuer ist aus." in said
         assert "brennt" not in said
 

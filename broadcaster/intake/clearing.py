@@ -33,7 +33,7 @@ def completed(said: Sequence[Info], ended: Sequence[Alert]) -> list[Info]:
     return own + [info.model_copy(update=levels) for info in added]
 
 
-def told(said: Alert, ended: Alert) -> Alert:
+def told(said: Alert, ended: Sequence[Info]) -> Alert:
     """Return an all-clear as our webhooks are given it: without what the ended alert said.
 
     It has no instruction at all: whoever shows the data would else warn once more. The stored alert
@@ -42,7 +42,7 @@ def told(said: Alert, ended: Alert) -> Alert:
     return said.model_copy(update={"info": [_told(info, ended) for info in said.info]})
 
 
-def _told(info: Info, ended: Alert) -> Info:
+def _told(info: Info, ended: Sequence[Info]) -> Info:
     left = {
         name: "".join(unsaid(getattr(info, name) or "", ended)).strip() or None
         for name in ("headline", "description")

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from broadcaster import answer, policy
 from broadcaster.alert import (
     Alert,
+    Info,
     Severity,
     Status,
     Submission,
@@ -26,6 +27,7 @@ from broadcaster.auth import Caller
 from broadcaster.channels import Channel, Limits
 from broadcaster.config import Config
 from broadcaster.delivery import Delivery, Message, State, delivery_key
+from broadcaster.facts import primary
 from broadcaster.intake import clearing
 from broadcaster.record import Accepted, Plan, Planned
 from broadcaster.render import Facts, Rendered, Renderer
@@ -209,7 +211,8 @@ class Planner:
             timezone=ZoneInfo(self.config.server.timezone),
             source=next((name for name in names if name), alert.sender),
             expires=accepted.expires,
-            ended=before.alert if before and accepted.ended_at else None,
+            ended=_said_before(version) if accepted.ended_at else (),
+            shown=_shown(version),
         )
 
     def _render(self, facts: Facts, channel: Channel) -> Sequence[Rendered]:
@@ -239,12 +242,25 @@ class Planner:
         return draft
 
 
+def _shown(version: Version) -> dict[str, str]:
+    """Return language -> reference of the newest version that spoke it."""
+    found: dict[str, str] = {}
+    for one in version.before:
+        for info in one.alert.info:
+            found.setdefault(primary(info.language), one.reference)
+    return found
+
+
 def _as_told(draft: Draft, version: Version) -> Accepted:
     """Return the alert as data: an all-clear repeats nothing of what it ends."""
-    accepted, before = draft.accepted, version.replaces
-    if before is None or accepted.ended_at is None:
+    accepted = draft.accepted
+    if accepted.ended_at is None:
         return accepted
-    return replace(accepted, alert=clearing.told(accepted.alert, before.alert))
+    return replace(accepted, alert=clearing.told(accepted.alert, _said_before(version)))
+
+
+def _said_before(version: Version) -> list[Info]:
+    return [info for one in version.before for info in one.alert.info]
 
 
 def _first_language(alert: Alert, channel: Channel) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from broadcaster.auth import Caller
 from broadcaster.channels import Limits, Measure
-from broadcaster.delivery import Outcome
+from broadcaster.delivery import Outcome, names_reference
 from broadcaster.intake import alerts
 from broadcaster.intake.alerts import Answer, Request, fingerprint
 from broadcaster.intake.faults import Forbidden, Invalid
@@ -219,6 +219,9 @@ async def test_an_all_clear_reaches_a_language_that_an_update_dropped(door: Door
     ended = json.loads((await door.intake.cancel(update.alert, OFFICE)).body)
     rows = [row for row in ended["deliveries"] if row["channel"] == "city"]
     assert {row["part"]: row["state"] for row in rows} == {"de": "queued", "en": "queued"}
+    german, english = (row["message"]["text"] for row in rows)
+    assert names_reference(german, f"{ended['incident']}/2")
+    assert names_reference(english, f"{ended['incident']}/1")  # what its readers know
     assert ended["warnings"] == []
 
 

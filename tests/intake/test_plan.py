@@ -155,7 +155,9 @@ def test_an_all_clear_goes_nowhere_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["Cancel", "Update"])
 def test_data_of_an_all_clear_repeats_nothing_of_the_warning(tmp_path: Path, kind: str) -> None:
     """Whoever shows the data would warn once more; what is stored stays as it was sent."""
-    version = Version("26-0142", 2, before(tmp_path), frozenset({"fire-brigade"}))
+    first = before(tmp_path)
+    newest = replace(first, version=2, alert=first.alert.model_copy(update={"info": []}))
+    version = Version("26-0142", 3, newest, frozenset({"fire-brigade"}), (newest, first))
     old = "In Hörde brennt eine Lagerhalle. Das Feuer ist aus. Schließen Sie Fenster und Türen."
     block = info(description=old, responseType=["AllClear"])
     found = draft(tmp_path, said(msgType=kind, references=["x"], info=[block]), version)
