@@ -81,7 +81,7 @@ _EARLIER_POST = (
         delivery.c.receipt.is_not(None),
         among(delivery.c.state, OUT),
     )
-    .order_by(delivery.c.version.desc(), (delivery.c.part == bindparam("same_part")).desc())
+    .order_by((delivery.c.part == bindparam("same_part")).desc(), delivery.c.version.desc())
     .limit(1)
 )
 _ONE = (
