@@ -14,7 +14,7 @@ import pytest_asyncio
 from broadcaster.auth import PREFIX, checksum
 from broadcaster.record import Key, Role
 from tests.web.bad_input import Case, Cut, Harmless, Refused, post, table
-from tests.web.door import SENDER, Door, alert, opened
+from tests.web.door import SENDER, Door, alert, later, opened
 
 CASES = table()
 CUT_SECONDS = 3.0  # the door's limits are a tenth of the real ones
@@ -59,7 +59,8 @@ class Scene:
 
     def filled(self, sent: bytes) -> bytes:
         """Put the real ids and keys in place, and set the length right again."""
-        for word, value in self.words.items():
+        near = {b"{in %d minutes}" % n: later(minutes=n).encode() for n in (2, 4)}
+        for word, value in (self.words | near).items():
             sent = sent.replace(word, value)
         head, gap, body = sent.partition(b"\r\n\r\n")
         if b"Connection: close\r\nContent-Length" in head:
