@@ -149,10 +149,6 @@ class Store:
             return self._engine.broken
         return "the disk is full" if self._engine.full else None
 
-    def expiry_now(self) -> datetime:
-        """The time that counts for expiry."""
-        return self._expiry.now()
-
     def _moment(self) -> Moment:
         return Moment(self._clock.now(), self._expiry.now(), self._expiry.due())
 
@@ -376,10 +372,6 @@ class Store:
     async def wanted_notices(self, turn: Turn, alert_id: str | None) -> list[Matter]:
         """Return what a target should be told of one alert, or of the daemon itself (None)."""
         return await self._engine.read(lambda db: notices.wanted(db, turn, alert_id))
-
-    async def next_notice(self) -> datetime | None:
-        """Return when the next open notice is due."""
-        return await self._engine.read(notices.next_due)
 
     async def alert_name(self, alert_id: str) -> tuple[str, str] | None:
         """Return an alert's reference and stored body, for the text of a notice."""

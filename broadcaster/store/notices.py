@@ -85,7 +85,6 @@ def _wanted(alert_is: ColumnElement[bool]) -> Select[tuple[object, ...]]:
 
 _WANTED_OF_ALERT = _wanted(notice.c.alert == bindparam("of"))
 _WANTED_OF_NONE = _wanted(notice.c.alert.is_(None))
-_NEXT = select(func.min(notice.c.due).label("due")).where(notice.c.closed.is_(None))
 _TOLD = select(told).where(told.c.notice == bindparam("of"))
 _CLOSE = update(notice).where(notice.c.id == bindparam("of")).values(closed=bindparam("at"))
 _NOT_OUT = (
@@ -193,12 +192,6 @@ def _matters(db: Database, rows: Sequence[Row]) -> list[Matter]:
         except UNREADABLE as error:
             log.warning("notice_not_readable", notice=row["id"], error=type(error).__name__)
     return read
-
-
-def next_due(db: Database) -> datetime | None:
-    """Return when the next open notice is due."""
-    row = db.row(_NEXT)
-    return from_us(row["due"]) if row and row["due"] is not None else None
 
 
 def _matter(db: Database, row: Row) -> Matter:
