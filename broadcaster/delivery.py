@@ -96,6 +96,7 @@ class NotSent(Failure):
 
     `retry_after`: how long the network asked us to wait, None if it did not say.
     `rate_limited`: the whole channel must pause, not just this row.
+    `afresh`: what was prepared (a container, an upload) is of no use any more: prepare anew.
     """
 
     outcome = Outcome.NOT_SENT
@@ -106,10 +107,12 @@ class NotSent(Failure):
         retry_after: timedelta | None = None,
         *,
         rate_limited: bool = False,
+        afresh: bool = False,
     ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
         self.rate_limited = rate_limited
+        self.afresh = afresh
 
 
 class Rejected(Failure):
@@ -145,20 +148,51 @@ class Unknown(Failure):
     outcome = Outcome.UNKNOWN
 
 
+class Act(StrEnum):
+    """What a delivery does on its network."""
+
+    POST = "post"  # a post of its own; a reply to the version before where the network allows it
+    CORRECT = "correct"  # marks the post of the version before as overtaken: an edit, or a comment
+
+
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A picture to post with a text. Its place in rows is kept; nothing fills it yet."""
+    """A picture to post with a text: the card of the alert in one language, size and file type.
 
-    url: str
+    `card` names what it shows (sha256, hex) and is fixed when the alert is accepted. `digest`
+    (sha256 of the drawn file, hex) and `url` (public, content-addressed) are filled in when the
+    row is first claimed, for drawing takes place meanwhile. `alt` is never empty. `required`:
+    without the picture there is no post.
+    """
+
+    card: str
     alt: str
+    kind: str  # MIME type: image/png or image/jpeg
+    width: int  # pixels
+    height: int
+    required: bool = False
+    digest: str | None = None
+    url: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what an API answer shows of it; `url` is None until it is drawn."""
+        return {
+            "url": self.url,
+            "alt": self.alt,
+            "type": self.kind,
+            "width": self.width,
+            "height": self.height,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """The exact text for one post, fixed when the alert is accepted.
 
-    `subject` is for mail and chat titles. `data` is the exact JSON body where a channel takes data
-    instead of text (webhook). `length` and `limit` are in the network's own measure.
+    `subject` is for mail and chat titles, and titles of videos. `data` is the exact JSON body where
+    a channel takes data instead of text (webhook). `length` and `limit` are in the network's own
+    measure. `link` is where a person posts it by hand. `after` is the part of the same alert that
+    this one answers.
     """
 
     text: str
@@ -168,15 +202,24 @@ class Message:
     media: tuple[Media, ...] = ()
     length: int | None = None
     limit: int | None = None
+    act: Act = Act.POST
+    link: str | None = None
+    after: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return what an API answer shows of it."""
         shown: dict[str, Any] = {
             "text": self.text,
             "language": self.language,
-            "media": [{"url": media.url, "alt": media.alt} for media in self.media],
+            "media": [media.to_json() for media in self.media],
         }
-        optional = {"subject": self.subject, "length": self.length, "limit": self.limit}
+        optional = {
+            "subject": self.subject,
+            "length": self.length,
+            "limit": self.limit,
+            "link": self.link,
+            "act": None if self.act is Act.POST else self.act,
+        }
         return shown | {name: value for name, value in optional.items() if value is not None}
 
 
@@ -184,12 +227,52 @@ class Message:
 class Receipt:
     """The network's proof. `details` holds what a reply or a retraction needs (a cid, a root).
 
-    `remote_id` is None only where the network never names a post (mail, webhook).
+    `remote_id` is None only where the network never names a post (mail, webhook). `note` says in a
+    sentence what is not as it was planned ("posted without its card: ..."), None if all is.
     """
 
     remote_id: str | None
     url: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What looking a post up again has shown.
+
+    `there`: it can be seen; if not, `reason` says why in a few words ("deleted", "hidden by X").
+    `text`: what it says there, None where the network does not tell. `altered`: it says something
+    else than we posted, beyond what the network rewrites by itself. `counts`: engagement by name
+    (likes, replies, shares, views), as the network counts. `url`: its permalink, where known now.
+    `public`: seen logged out or app-only; False: with our own login, which proves less.
+    """
+
+    there: bool
+    text: str | None = None
+    altered: bool = False
+    reason: str | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    url: str | None = None
+    public: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the looks at a post have shown so far, as kept with its receipt.
+
+    `after_seconds`: from acceptance by the network to the first look that saw it. `text_hash`:
+    sha256 (hex) of the text seen. `looks`: how many there were.
+    """
+
+    looked: datetime
+    there: bool
+    looks: int = 1
+    after_seconds: float | None = None
+    text_hash: str | None = None
+    reason: str | None = None
+    public: bool = True
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +282,8 @@ class Delivery:
     `stamp`: the acceptance time, strictly increasing per channel (Bluesky's record key is made of
     it). `doubtful`: an earlier attempt of this row may have landed. `reply_to`: the post it
     answers, fixed at the first claim. `attempts`: how many have begun. `first_attempt`: when the
-    first intent was written; reading back starts there.
+    first intent was written; reading back starts there. `handle`: what `prepare` made of it on the
+    network (a container, an upload), stored before anything is published; None before that.
     """
 
     id: str
@@ -227,6 +311,8 @@ class Delivery:
     doubtful: bool = False
     reads: int = 0
     unknown_since: datetime | None = None
+    handle: Mapping[str, Any] | None = None
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +330,11 @@ class Attempt:
 class Readiness:
     """What a probe found, without posting anything.
 
-    `sentence` says it plainly; `remedy` says what to do when not ready. `account` is who the
-    network says we are. `days_left`: until the credential expires. `limits`: read from the network.
+    `sentence` says it plainly; `remedy` says what to do when not ready, or before long. `account`
+    is who the network says we are, as people read it. `identity` is the same for machines: `id`,
+    `handle` and `server`; a channel is bound to the `id` and `server` of its first good probe.
+    `days_left`: until the credential, or the version of the API, ends. `limits`: read from the
+    network.
     """
 
     ready: bool
@@ -255,6 +344,7 @@ class Readiness:
     days_left: float | None = None
     quota_left: int | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
+    identity: Mapping[str, str] = field(default_factory=dict)
 
 
 def delivery_key(alert: str, channel: str, part: str, generation: int = 0) -> str:

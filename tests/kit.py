@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from broadcaster.alert import Alert
-from broadcaster.channels import Escape, Limits, Measure
+from broadcaster.channels import Escape, Limits, Measure, Picture
 from broadcaster.clock import SystemClock
 from broadcaster.config import Carries, ChannelConfig, Timing
 from broadcaster.delivery import (
@@ -158,6 +158,9 @@ class FakeChannel:
     attempts_at_once: int = 4
     posts_per_day_max: int | None = None
     takes_data: bool = False
+    picture: Picture | None = None
+    by_hand: str | None = None
+    paid_reads: bool = False
     template: str = "post"
     escape: Escape = Escape.NONE
     limits: Limits = field(default_factory=lambda: Limits(Measure.GRAPHEMES, 500))

@@ -35,7 +35,7 @@ SANDBOX_MAY_IMPORT = frozenset({"alert", "clock", "delivery", "measure", "sandbo
 # One channel's fault must stop nothing else; the other two hand an error to where its caller waits,
 # in another thread.
 MAY_CATCH_ALL = frozenset(
-    {"broadcaster.resolving", "broadcaster.store.engine", "broadcaster.channels.threads"}
+    {"broadcaster.resolving", "broadcaster.store.engine", "broadcaster.channels.pool"}
 )
 NOT_A_ROOM = frozenset(
     {"base", "common", "core", "helpers", "manager", "managers", "utils", "util"}

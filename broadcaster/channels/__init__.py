@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
@@ -31,7 +31,7 @@ from broadcaster.config import (
     Timing,
     faults_of,
 )
-from broadcaster.delivery import Delivery, Guarantee, Readiness, Receipt
+from broadcaster.delivery import Delivery, Guarantee, Media, Readiness, Receipt, Sight
 
 ATTEMPTS_AT_ONCE = 4
 
@@ -71,8 +71,31 @@ class Escape(StrEnum):
     MAIL = "mail"
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The form in which a network takes the card; pixels, MIME type.
+
+    `required`: the network has no posts without a picture. `alt_maximum`: characters of its text.
+    """
+
+    width: int
+    height: int
+    kind: str = "image/png"
+    required: bool = False
+    alt_maximum: int = 1000
+
+
+LANDSCAPE = Picture(1200, 675)  # 16:9, what most timelines show whole
+SQUARE = Picture(1080, 1080)
+PORTRAIT = Picture(1080, 1350)  # 4:5, the tallest Instagram takes
+
+
 class Channel(Protocol):
-    """One configured account on one network."""
+    """One configured account on one network.
+
+    What only some networks can do is said by having the method: see `Prepares`, `Corrects`, `Looks`
+    and `Warms` below.
+    """
 
     config: ChannelConfig
     carries: Carries
@@ -86,6 +109,9 @@ class Channel(Protocol):
     posts_per_day_max: int | None  # cost guard
     resend_on_unknown: bool  # Guarantee.NONE: True resends, False holds
     reads_back: bool  # `find` proves presence and absence; False: there is nothing to read
+    picture: Picture | None  # the card it takes; None: text alone
+    by_hand: str | None  # a person posts, at this address; None: `send` does
+    paid_reads: bool  # reading costs money: probed and looked up rarely
 
     async def send(self, delivery: Delivery) -> Receipt:
         """Post it once. Raises NotSent, Rejected, NeedsPerson or Unknown, and nothing else.
@@ -114,12 +140,64 @@ class Channel(Protocol):
         ...
 
 
+@runtime_checkable
+class Prepares(Protocol):
+    """A network that takes two steps: what the first one makes is stored before the second."""
+
+    async def prepare(self, delivery: Delivery) -> Mapping[str, Any]:
+        """Make what `send` will publish (a container, an upload), and show nothing to anybody.
+
+        What it returns, JSON, is stored with the row and comes back as `delivery.handle`, also
+        after a crash; it is not called while there is one. Raises the four failures; a lost answer
+        is harmless here. `send` raises NotSent(afresh=True) when the handle is worn out.
+        """
+        ...
+
+
+@runtime_checkable
+class Corrects(Protocol):
+    """A network on which an older post can be marked as overtaken."""
+
+    async def correct(self, delivery: Delivery) -> Receipt:
+        """Edit the post `delivery.reply_to` so that it begins with `delivery.message.text`.
+
+        Where that is refused, comment on it instead, and say so in the receipt's `note`. Safe to
+        repeat: what begins so already is left as it is. `find` of a delivery with Act.CORRECT looks
+        whether it was done. Raises the four failures.
+        """
+        ...
+
+
+@runtime_checkable
+class Looks(Protocol):
+    """A network on which a post can be looked up again."""
+
+    async def look(self, delivery: Delivery) -> Sight:
+        """Look the post `delivery.receipt` up, logged out or app-only where the network allows it.
+
+        Raises the four failures when the network could not be asked.
+        """
+        ...
+
+
+@runtime_checkable
+class Warms(Protocol):
+    """A network to which one connection is kept open."""
+
+    async def warm(self) -> None:
+        """Make a free, unauthenticated request, so that the next post pays no handshake.
+
+        Never raises a Failure, and never touches the way of an alert.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What every channel is built from.
 
-    `state_directory` is for sessions that rotate (mode 0600). `limits` are those last read from the
-    network and kept in the store, if any.
+    `state_directory` is for sessions and tokens that rotate (mode 0600), and for drawn cards.
+    `limits` are those last read from the network and kept in the store, if any.
     """
 
     config: ChannelConfig
@@ -135,8 +213,17 @@ class Setup:
         """The limit of one attempt."""
         return timedelta(seconds=self.timing.attempt_seconds)
 
+    def drawn(self, media: Media) -> bytes:
+        """Read a drawn card. Raises OSError where there is none."""
+        return card_path(self.state_directory, media.digest or "", media.kind).read_bytes()
 
-_NOT_CHANNELS = frozenset({"http", "threads", "wire", "xrpc"})
+
+def card_path(state_directory: Path, digest: str, kind: str) -> Path:
+    """Where a drawn card lies: by its content's sha256 and its type."""
+    return state_directory / "cards" / f"{digest}.{kind.partition('/')[2]}"
+
+
+_NOT_CHANNELS = frozenset({"graph", "http", "pool", "tokens", "wire", "xrpc"})
 
 
 def types() -> list[str]:

@@ -21,8 +21,8 @@ import apprise
 from apprise.exception import AppriseException
 from pydantic import Field
 
-from broadcaster.channels import Escape, Limits, Measure, Setup
-from broadcaster.channels.threads import Threads
+from broadcaster.channels import Escape, Limits, Measure, Picture, Setup
+from broadcaster.channels.pool import Threads
 from broadcaster.config import Carries, Table, Timing
 from broadcaster.delivery import (
     Delivery,
@@ -169,6 +169,9 @@ class AppriseChannel:
     guarantee = Guarantee.NONE
     reads_back = False
     attempts_at_once = AT_ONCE
+    picture: Picture | None = None
+    by_hand: str | None = None
+    paid_reads = False
     takes_data = False
     posts_per_day_max: int | None = None
 

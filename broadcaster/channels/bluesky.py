@@ -18,7 +18,7 @@ from atproto_client.models.utils import get_model_as_dict
 from atproto_client.utils import facet_detection
 from pydantic import StringConstraints
 
-from broadcaster.channels import ATTEMPTS_AT_ONCE, SERVER, Escape, Limits, Measure, Setup
+from broadcaster.channels import ATTEMPTS_AT_ONCE, SERVER, Escape, Limits, Measure, Picture, Setup
 from broadcaster.channels.http import Answer, failure_for
 from broadcaster.channels.xrpc import Account, Login, body_of, error_of, pause
 from broadcaster.config import Carries, Table
@@ -65,6 +65,9 @@ class Bluesky:
     limits = Limits(Measure.GRAPHEMES, 300, bytes_maximum=3000)
     escape = Escape.MENTIONS
     attempts_at_once = ATTEMPTS_AT_ONCE
+    picture: Picture | None = None
+    by_hand: str | None = None
+    paid_reads = False
     takes_data = False
     posts_per_day_max: int | None = None
     resend_on_unknown = False

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
+import json
 import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.errors import MessageError
+from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -89,6 +91,28 @@ class Client:
             if marked.begun:
                 raise Unknown(f"{_why(error)} after the request had begun") from None
             raise NotSent(f"nothing was sent: {_why(error)}") from None
+
+    async def put(self, url: URL, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Put bytes in their place, which is safe to repeat, and give whatever was answered.
+
+        Raises NotSent if the body was provably not begun, else Unknown.
+        """
+        marked = _Body(body)
+        try:
+            async with self._open().put(
+                url, data=marked, headers=headers, allow_redirects=False
+            ) as response:
+                return await _read(response)
+        except _BROKEN as error:
+            if marked.begun:
+                raise Unknown(f"{_why(error)} after the request had begun") from None
+            raise NotSent(f"nothing was sent: {_why(error)}") from None
+
+    async def warm(self, url: URL) -> None:
+        """Keep a connection open with a free request; what it answers does not matter."""
+        with contextlib.suppress(*_BROKEN):
+            async with self._open().head(url, allow_redirects=False) as response:
+                await _read(response)
 
     async def get(self, url: URL, headers: Mapping[str, str]) -> Answer:
         """Read. Raises NotSent when no whole answer could be read: reading is free to repeat."""
@@ -166,6 +190,15 @@ def _why(error: BaseException) -> str:
     """Say what happened, without the error's own text: that may hold the address."""
     says = (sentence for kinds, sentence in _WHY if isinstance(error, kinds))
     return next(says, "the connection broke")
+
+
+def as_object(answer: Answer) -> dict[str, Any]:
+    """Return the JSON object an answer holds; empty where it holds anything else."""
+    try:
+        value = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def failure_for(answer: Answer, who: str, now: datetime) -> Failure:

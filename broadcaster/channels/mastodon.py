@@ -26,9 +26,9 @@ from mastodon.errors import MastodonError, MastodonNotFoundError
 from mastodon.return_types import Status
 from pydantic import StringConstraints
 
-from broadcaster.channels import SERVER, Escape, Limits, Measure, Setup, wire
+from broadcaster.channels import SERVER, Escape, Limits, Measure, Picture, Setup, wire
 from broadcaster.channels.http import Answer, failure_for, retry_after, sensible
-from broadcaster.channels.threads import Threads
+from broadcaster.channels.pool import Threads
 from broadcaster.channels.wire import Wire
 from broadcaster.config import Carries, Table
 from broadcaster.delivery import (
@@ -75,6 +75,9 @@ class MastodonChannel:
     reads_back = True
     escape = Escape.MENTIONS
     attempts_at_once = ATTEMPTS_AT_ONCE
+    picture: Picture | None = None
+    by_hand: str | None = None
+    paid_reads = False
     takes_data = False
     posts_per_day_max: int | None = None
     resend_on_unknown = False

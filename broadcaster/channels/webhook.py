@@ -16,7 +16,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 from yarl import URL
 
-from broadcaster.channels import Escape, Limits, Measure, Setup, http
+from broadcaster.channels import Escape, Limits, Measure, Picture, Setup, http
 from broadcaster.config import Carries, Table
 from broadcaster.delivery import (
     Delivery,
@@ -71,6 +71,9 @@ class Webhook:
     limits = Limits(Measure.CHARACTERS, CHARACTERS_MAX)
     escape = Escape.NONE
     attempts_at_once = 16
+    picture: Picture | None = None
+    by_hand: str | None = None
+    paid_reads = False
     takes_data = True
     posts_per_day_max: int | None = None
     resend_on_unknown = True

@@ -23,7 +23,7 @@ from pydantic import Field, StringConstraints
 from yarl import URL
 
 from broadcaster.alert import Certainty, Severity, Status, Urgency
-from broadcaster.channels import SERVER, Escape, Limits, Measure, Setup, http
+from broadcaster.channels import SERVER, Escape, Limits, Measure, Picture, Setup, http
 from broadcaster.clock import Clock
 from broadcaster.config import Carries, Table
 from broadcaster.delivery import (
@@ -104,6 +104,9 @@ class X:
     limits = Limits(Measure.WEIGHTED, 280, link_length=23)
     escape = Escape.MENTIONS
     attempts_at_once = 4
+    picture: Picture | None = None
+    by_hand: str | None = None
+    paid_reads = True
     takes_data = False
     resend_on_unknown = False
 

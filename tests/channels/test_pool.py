@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from broadcaster.channels.threads import Threads
+from broadcaster.channels.pool import Threads
 from broadcaster.delivery import NotSent
 
 
@@ -129,7 +129,7 @@ def test_a_thread_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:
     """The process ends while a call still hangs, and says nothing about it."""
     program = (
         "import asyncio, threading\n"
-        "from broadcaster.channels.threads import Threads\n"
+        "from broadcaster.channels.pool import Threads\n"
         "async def main():\n"
         "    call = asyncio.create_task(Threads(1).run(threading.Event().wait))\n"
         "    await asyncio.sleep(0.05)\n"
