@@ -196,6 +196,7 @@ class Timing(Table):
     waits_seconds: Waits = (0, 2, 5, 10, 20, 40, 60)
     server_key_read_seconds: Positive = 5.0
     caller_id_read_seconds: Positive = 1.0
+    two_steps_read_seconds: Positive = 5.0
     read_back_seconds: tuple[Positive, Positive, Positive] = (3, 30, 90)
     server_key_trusted_seconds: Positive = 3000.0
     order_hold_seconds: Positive = 20.0
@@ -214,6 +215,12 @@ class Timing(Table):
     pause_seconds: Positive = 60.0
     probe_seconds: Positive = 600.0
     probe_x_seconds: Positive = 21_600.0
+    warm_seconds: Positive = 45.0
+    card_seconds: Positive = 0.5
+    looks_seconds: Waits = (1, 2, 3, 5, 10, 20, 30)
+    unseen_told_seconds: Positive = 120.0
+    look_again_seconds: Positive = 300.0
+    remind_seconds: Positive = 300.0
     drain_seconds: Positive = 20.0
 
     @property

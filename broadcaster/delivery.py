@@ -54,6 +54,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
 
 OPEN = frozenset({State.QUEUED, State.SENDING, State.UNKNOWN})  # the dispatcher still has work
 OUT = frozenset({State.SENT, State.VISIBLE})  # the network has it, and said so
+CORRECTION = ".correction"  # ends the part of a delivery that marks an older post as overtaken
 MAY_BE_OUT = frozenset({State.SENDING, State.UNKNOWN, State.SENT, State.VISIBLE})
 
 
@@ -192,7 +193,7 @@ class Message:
     `subject` is for mail and chat titles, and titles of videos. `data` is the exact JSON body where
     a channel takes data instead of text (webhook). `length` and `limit` are in the network's own
     measure. `link` is where a person posts it by hand. `after` is the part of the same alert that
-    this one answers.
+    this one answers. `missing` says why the picture that was planned does not go with it.
     """
 
     text: str
@@ -205,6 +206,7 @@ class Message:
     act: Act = Act.POST
     link: str | None = None
     after: str | None = None
+    missing: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return what an API answer shows of it."""
@@ -218,6 +220,7 @@ class Message:
             "length": self.length,
             "limit": self.limit,
             "link": self.link,
+            "missing": self.missing,
             "act": None if self.act is Act.POST else self.act,
         }
         return shown | {name: value for name, value in optional.items() if value is not None}

@@ -12,16 +12,17 @@ import asyncio
 import functools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from broadcaster.channels import Channel
+from broadcaster.channels import Channel, Corrects, Prepares
 from broadcaster.clock import Clock
 from broadcaster.config import Timing
 from broadcaster.delivery import (
+    Act,
     Delivery,
     Failure,
     Guarantee,
@@ -35,7 +36,7 @@ from broadcaster.delivery import (
     backoff,
 )
 from broadcaster.record import Acceptance, NoticeKind, Plan
-from broadcaster.resolving import Resolver, first_look, outcome_of
+from broadcaster.resolving import Resolver, first_look, first_sight, outcome_of
 from broadcaster.store import (
     End,
     Landed,
@@ -79,6 +80,7 @@ class Lane:
     on_trial: bool = False
     failures: int = 0
     switched_off: str | None = None
+    held: str | None = None  # the account is another one: nothing is posted before a person looked
     next_due: datetime | None = None  # the earliest queued or unknown row, as last seen
     kept: int = 0  # slots kept for an alert that is being accepted
     look_anyway: bool = False  # ask the store itself, whatever the counts in memory say
@@ -90,7 +92,8 @@ class Lane:
 
     def free(self, now: datetime) -> int:
         """How many attempts may begin now."""
-        if self.switched_off or (self.paused_until and now < self.paused_until):
+        paused = self.paused_until and now < self.paused_until
+        if self.switched_off or self.held or paused:
             return 0
         most = 1 if self.on_trial else self.channel.attempts_at_once
         return max(0, most - len(self.running) - self.kept)
@@ -138,6 +141,7 @@ class Dispatcher:
                 lane.paused_until = row.paused_until
                 lane.on_trial = row.paused_until is not None
                 lane.switched_off = row.switched_off
+                lane.held = row.held
         self._recorder = asyncio.create_task(self._record_loop())
         self._recorder.add_done_callback(self._notice_fault)
         try:
@@ -340,7 +344,31 @@ class Dispatcher:
                 return there
             if isinstance(there, Failure):
                 return NotSent(f"not sent again, for it could not be read back: {there.reason}")
+        if delivery.message and delivery.message.act is Act.CORRECT:
+            return await self._correct(channel, delivery)
+        if isinstance(channel, Prepares) and delivery.handle is None:
+            prepared = await self._prepare(channel, delivery)
+            if isinstance(prepared, Failure):
+                return prepared
+            delivery = prepared
         result = await outcome_of(channel.send(delivery))
+        return result if result is not None else Unknown("the channel gave no receipt")
+
+    async def _prepare(self, channel: Prepares, delivery: Delivery) -> Delivery | Failure:
+        """Take the first of two steps, and store what it made before the second."""
+        made = await outcome_of(channel.prepare(delivery))
+        if isinstance(made, Unknown):  # nothing of this step can be seen: it may be done again
+            return NotSent(f"nothing was published: {made.reason}")
+        if isinstance(made, Failure):
+            return made
+        await self._insist(lambda: self._store.keep_handle(delivery, made))
+        return replace(delivery, handle=made)
+
+    async def _correct(self, channel: Channel, delivery: Delivery) -> Receipt | Failure:
+        """Mark the post of an earlier version as overtaken."""
+        if not isinstance(channel, Corrects):
+            return Rejected("on this network no post can be corrected; do it by hand")
+        result = await outcome_of(channel.correct(delivery))
         return result if result is not None else Unknown("the channel gave no receipt")
 
     def _overran(self, lane: Lane, delivery: Delivery) -> None:
@@ -358,7 +386,7 @@ class Dispatcher:
         if end.receipt is None or delivery.id in lane.stuck or self.failed.is_set():
             return await self._insist(lambda: self._store.record(delivery, end))
         future: asyncio.Future[State] = asyncio.get_running_loop().create_future()
-        self._landed.append((Landed(delivery, end.receipt), future))
+        self._landed.append((Landed(delivery, end.receipt, end.look), future))
         self._landed_wanted.set()
         return await future
 
@@ -383,7 +411,7 @@ class Dispatcher:
     async def _record_each(self, landed: Sequence[tuple[Landed, asyncio.Future[State]]]) -> None:
         """One of them had moved on, or the database was away: each by itself."""
         for one, future in landed:
-            end = End(Outcome.ACCEPTED, receipt=one.receipt)
+            end = End(Outcome.ACCEPTED, receipt=one.receipt, look=one.look)
             delivery = one.delivery
             write = functools.partial(self._store.record, delivery, end)
             try:
@@ -406,9 +434,11 @@ class Dispatcher:
     def _end(self, lane: Lane, delivery: Delivery, result: Receipt | Failure) -> End:
         """Turn what the channel said into what is written down."""
         if isinstance(result, Receipt):
-            return End(Outcome.ACCEPTED, receipt=result)
+            look = first_sight(lane.channel, delivery, self._timing, self._store.due_now())
+            return End(Outcome.ACCEPTED, receipt=_noted(result, delivery), look=look)
         if isinstance(result, NotSent):
-            return End(Outcome.NOT_SENT, result.reason, due=self._due(delivery, result))
+            due = self._due(delivery, result)
+            return End(Outcome.NOT_SENT, result.reason, due=due, afresh=result.afresh)
         if isinstance(result, Rejected) and result.duplicate and delivery.doubtful:
             return self._unknown(lane.channel, f"{result.reason}: an earlier attempt may be there")
         if isinstance(result, Unknown):
@@ -546,14 +576,36 @@ class Dispatcher:
             await self._store.pause(name, None, None)
             self.wake({name})
 
+    async def hold(self, name: str, why: str | None) -> None:
+        """Post nothing on a channel until a person says so, or (None) go on."""
+        if lane := self.lanes.get(name):
+            lane.held = why
+            await self._store.hold(name, why)
+            self.wake({name})
+
+    async def release(self, name: str, actor: str) -> bool:
+        """A person says that the account is right; say whether there is such a channel."""
+        known = await self._store.rebind(name, actor)
+        if lane := self.lanes.get(name):
+            lane.held = None
+            self.wake({name})
+        return known
+
     async def _sweep(self) -> None:
-        """Expire what was never sent, also on paused channels; and look at every lane anyway."""
+        """Expire what was never sent, remind people of what waits, look at every lane anyway."""
         while not self._stopping:
             try:
                 await self._store.expire()
+                await self._store.remind(timedelta(seconds=self._timing.remind_seconds))
             except StoreUnavailable as error:
                 log.warning("sweep_refused", error=str(error))
             for lane in self.lanes.values():
                 lane.look_anyway = True
             self.wake()
             await self._clock.sleep(SWEEP_SECONDS)
+
+
+def _noted(receipt: Receipt, delivery: Delivery) -> Receipt:
+    """Let the receipt say what the message lacks, where the channel said nothing itself."""
+    missing = delivery.message.missing if delivery.message else None
+    return receipt if receipt.note or not missing else replace(receipt, note=missing)

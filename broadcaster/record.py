@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -42,6 +42,15 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """A card to be drawn: its name (sha256 of what it shows), the JSON of that, and a MIME type."""
+
+    name: str
+    spec: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """One delivery as intake wants it; the accepting transaction has the last word.
 
@@ -56,7 +65,7 @@ class Planned:
     channel: str
     type: str
     part: str
-    state: State  # queued or withheld
+    state: State  # queued, withheld, or waiting for a person
     key: str
     message: Message | None = None
     reason: str | None = None
@@ -76,6 +85,7 @@ class Plan:
     the stored answer from the final rows; it must be pure. `late` are the moments at which people
     are told what is still not out. `day_start` is when the cost guard's day began.
     `deliver_until` is how long deliveries are tried (an all-clear: 72 h), None for `expires`.
+    `cards` are drawn right after; rows that take one wait for it, `card_wait` at most.
     """
 
     accepted: Accepted
@@ -91,6 +101,8 @@ class Plan:
     late: Sequence[datetime] = ()
     day_start: datetime | None = None
     deliver_until: datetime | None = None
+    cards: Sequence[Card] = ()
+    card_wait: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +187,13 @@ class NoticeKind(StrEnum):
     UNKNOWN = "unknown"
     EXPIRED = "expired"
     WITHHELD = "withheld"  # the text did not fit
-    GONE = "gone"  # no longer visible
+    GONE = "gone"  # sent, but the public does not see it, or sees something else
+    WAITING = "waiting"  # a person must post it by hand
     NO_CHANNEL = "no-channel"  # carried it, and is no longer configured
     CHANNEL = "channel"  # a channel is not ready, switched off or bound to another account
+    EXPIRES_30 = "expires-30"  # a token, or the version of an API, ends within so many days
+    EXPIRES_7 = "expires-7"
+    EXPIRES_1 = "expires-1"
     CLOCK = "clock"
     STORAGE = "storage"
     QUARANTINE = "quarantine"
@@ -240,6 +256,8 @@ class ChannelRow:
     pause_reason: str | None = None
     switched_off: str | None = None  # the reason, once the other side wanted no more
     limits: Mapping[str, int] = field(default_factory=dict)
+    bound: Mapping[str, str] | None = None  # the account of the first good probe
+    held: str | None = None  # why nothing is posted until a person says so
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from typing import Any
 
 import structlog
 
-from broadcaster.channels import Channel
+from broadcaster.channels import Channel, Looks
 from broadcaster.config import Timing
 from broadcaster.delivery import (
+    Act,
     Delivery,
     Failure,
     Guarantee,
@@ -38,7 +39,15 @@ class Resolver:
 
     async def resolve(self, channel: Channel, row: ToRead) -> None:
         """Take one look at one row."""
-        await self._WAYS[channel.guarantee](self, channel, row)
+        message = row.delivery.message
+        if message and message.act is Act.CORRECT:
+            await self._resolve_by_steps(channel, row)
+        else:
+            await self._WAYS[channel.guarantee](self, channel, row)
+
+    async def _found(self, channel: Channel, delivery: Delivery, receipt: Receipt) -> None:
+        look = first_sight(channel, delivery, self._timing, self._store.due_now())
+        await self._store.found(delivery, receipt, look)
 
     async def _resolve_by_key(self, channel: Channel, row: ToRead) -> None:
         """Server key or caller's id: read back, then the same key or the same bytes again."""
@@ -47,12 +56,23 @@ class Resolver:
             return
         result = await outcome_of(channel.find(row.delivery))
         if isinstance(result, Receipt):
-            await self._store.found(row.delivery, result)
+            await self._found(channel, row.delivery, result)
         elif result is None or (
             self._key_is_trusted(channel, row) and not isinstance(result, NeedsPerson)
         ):
             due = self._resend_due(channel, row.delivery)
             await self._store.absent(row.delivery, due, proven=result is None)
+        else:
+            await self._look_again(row, result)
+
+    async def _resolve_by_steps(self, channel: Channel, row: ToRead) -> None:
+        """Two steps, or an edit: what was stored between them tells whether it was published."""
+        result = await outcome_of(channel.find(row.delivery))
+        if isinstance(result, Receipt):
+            await self._found(channel, row.delivery, result)
+        elif result is None:
+            due = self._resend_due(channel, row.delivery)
+            await self._store.absent(row.delivery, due, proven=True)
         else:
             await self._look_again(row, result)
 
@@ -88,7 +108,7 @@ class Resolver:
         delivery = row.delivery
         result = await outcome_of(channel.find(delivery))
         if isinstance(result, Receipt):
-            await self._store.found(delivery, result)
+            await self._found(channel, delivery, result)
         elif result is None:
             await self._count_look(row)
         else:
@@ -129,13 +149,14 @@ class Resolver:
     _WAYS: Mapping[Guarantee, Callable[[Resolver, Channel, ToRead], Awaitable[None]]] = {
         Guarantee.SERVER_KEY: _resolve_by_key,
         Guarantee.CALLER_ID: _resolve_by_key,
+        Guarantee.TWO_STEPS: _resolve_by_steps,
         Guarantee.READ_BACK: _resolve_by_reading,
         Guarantee.NONE: _resolve_by_rule,
     }
 
 
-async def outcome_of(work: Awaitable[Receipt | None]) -> Any:
-    """Run a channel's call; return its receipt, its failure, or `unknown` for the unexpected."""
+async def outcome_of(work: Awaitable[Any]) -> Any:
+    """Run a channel's call; return its result, its failure, or `unknown` for the unexpected."""
     try:
         return await work
     except Failure as failure:
@@ -150,7 +171,21 @@ def first_look(channel: Channel, timing: Timing) -> float:
     return {
         Guarantee.SERVER_KEY: timing.server_key_read_seconds,
         Guarantee.CALLER_ID: timing.caller_id_read_seconds,
-        Guarantee.TWO_STEPS: timing.caller_id_read_seconds,
+        Guarantee.TWO_STEPS: timing.two_steps_read_seconds,
         Guarantee.READ_BACK: timing.read_back_seconds[0],
         Guarantee.NONE: 0.0,
     }[channel.guarantee]
+
+
+PAID_LOOKS = 5  # times as long between two looks where each of them costs money
+
+
+def first_sight(
+    channel: Channel, delivery: Delivery, timing: Timing, now: datetime
+) -> datetime | None:
+    """Say when a post that is out is looked up first; None where it cannot be."""
+    corrects = delivery.message is not None and delivery.message.act is Act.CORRECT
+    if corrects or not isinstance(channel, Looks):
+        return None
+    wait = timing.looks_seconds[0] * (PAID_LOOKS if channel.paid_reads else 1)
+    return now + timedelta(seconds=wait)

@@ -22,6 +22,7 @@ from broadcaster.record import (
     Acceptance,
     Accepted,
     AuditEntry,
+    Card,
     ChannelRow,
     Event,
     Key,
@@ -36,6 +37,7 @@ from broadcaster.record import (
 )
 from broadcaster.store import (
     accepting,
+    cards,
     journal,
     ledger,
     notices,
@@ -43,6 +45,7 @@ from broadcaster.store import (
     outbox,
     reading,
     resolving,
+    sights,
 )
 from broadcaster.store.copying import Copying
 from broadcaster.store.engine import Database, Engine, Moved
@@ -52,18 +55,21 @@ from broadcaster.store.opening import Ballast, connect
 from broadcaster.store.outbox import Claims, End, Landed, Moment
 from broadcaster.store.reading import Wanted
 from broadcaster.store.resolving import ToRead
+from broadcaster.store.sights import Look, ToLook
 
 __all__ = [
     "Changes",
     "Claims",
     "End",
     "Landed",
+    "Look",
     "Matter",
     "NewNotice",
     "StorageFull",
     "Store",
     "StoreBroken",
     "StoreUnavailable",
+    "ToLook",
     "ToRead",
     "TransitionRefused",
     "Turn",
@@ -282,12 +288,57 @@ class Store:
         at = self._moment()
         return await self._engine.write(lambda db: resolving.to_read(db, channel, most, at))
 
-    async def found(self, delivery: Delivery, receipt: Receipt) -> State:
-        """Reading back has found the post."""
+    async def found(
+        self, delivery: Delivery, receipt: Receipt, look: datetime | None = None
+    ) -> State:
+        """Reading back has found the post; `look`: when it is looked up first."""
         now = self._clock.now()
         return await self._engine.write(
-            lambda db: resolving.resolved_found(db, delivery.id, receipt, now)
+            lambda db: resolving.resolved_found(db, delivery.id, receipt, now, look)
         )
+
+    async def keep_handle(self, delivery: Delivery, handle: Mapping[str, object]) -> None:
+        """Keep what the network's first step made, before the second."""
+        await self._engine.write(lambda db: outbox.keep_handle(db, delivery.id, handle))
+
+    # Cards and looks
+
+    async def cards_to_draw(self, since: datetime) -> list[Card]:
+        """Return cards accepted since then that are neither drawn nor given up."""
+        return await self._engine.read(lambda db: cards.to_draw(db, since))
+
+    async def card_drawn_as(self, digest: str, kind: str) -> Card | None:
+        """Return the card whose picture has this digest, to draw it again."""
+        return await self._engine.read(lambda db: cards.drawn_as(db, digest, kind))
+
+    async def card_drawn(self, name: str, digest: str, url: str) -> set[str]:
+        """A picture is there; return the channels whose rows go on with it."""
+        due = self.due_now()
+        return await self._engine.write(lambda db: cards.drawn(db, name, digest, url, due))
+
+    async def card_faulty(self, name: str, why: str) -> set[str]:
+        """A picture cannot be drawn; return the channels whose rows go on without it."""
+        due = self.due_now()
+        return await self._engine.write(lambda db: cards.faulty(db, name, why, due))
+
+    async def to_look(self, most: int) -> list[ToLook]:
+        """Return posts that are due for a look."""
+        now = self.due_now()
+        return await self._engine.write(lambda db: sights.due(db, now, most))
+
+    async def look_later(self, delivery: Delivery, due: datetime | None) -> None:
+        """This look showed nothing; look again then, or (None) no more."""
+        await self._engine.write(lambda db: sights.later(db, delivery.id, due))
+
+    async def saw(self, look: Look) -> State | None:
+        """Write down what a look showed; None if the post is not out any more."""
+        now = self._clock.now()
+        return await self._engine.write(lambda db: sights.saw(db, look, now))
+
+    async def remind(self, every: timedelta) -> int:
+        """Tell people again of what has waited for them for so long; return how many."""
+        now = self._clock.now()
+        return await self._engine.write(lambda db: sights.remind(db, now - every, now))
 
     async def absent(self, delivery: Delivery, due: datetime, *, proven: bool) -> State:
         """Queue it again, or end it; `proven`: reading back has shown that it is not there."""
@@ -433,6 +484,19 @@ class Store:
         """Keep what a probe found."""
         now = self._clock.now()
         await self._engine.write(lambda db: ledger.probed(db, channel, found, limits, now))
+
+    async def bind(self, channel: str, identity: Mapping[str, str]) -> Mapping[str, str]:
+        """Bind a channel to its account, unless it is bound; return whom it is bound to."""
+        return await self._engine.write(lambda db: ledger.bind(db, channel, identity))
+
+    async def hold(self, channel: str, why: str | None) -> None:
+        """Post nothing on a channel until a person says so, or (None) go on."""
+        await self._engine.write(lambda db: ledger.hold(db, channel, why))
+
+    async def rebind(self, channel: str, actor: str) -> bool:
+        """Let a channel be bound anew; say whether there is such a channel."""
+        now = self._clock.now()
+        return await self._engine.write(lambda db: ledger.rebind(db, channel, actor, now))
 
     async def note(self, actor: str, action: str, of: str, details: Mapping[str, object]) -> None:
         """Append an audit entry."""

@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, delete, func, or_, select, update
 
 from broadcaster.alert import Alert, MsgType
-from broadcaster.delivery import Delivery, State, delivery_key
+from broadcaster.delivery import MAY_BE_OUT, Delivery, State, delivery_key
 from broadcaster.record import Acceptance, Accepted, NoticeKind, Plan, Planned, Refused
 from broadcaster.store import journal, outbox
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Deed, Move, NewNotice
 from broadcaster.store.rows import from_accepted, from_delivery, from_us, to_us
-from broadcaster.store.tables import alert, among, channel, delivery, idempotency, incident
+from broadcaster.store.tables import alert, among, card, channel, delivery, idempotency, incident
 
 NEVER_CARRIED = "never carried the warning"
 KEPT = timedelta(days=30)
@@ -63,7 +63,8 @@ _CARRIED = (
         delivery.c.incident == bindparam("of"),
         delivery.c.version < bindparam("version_now"),
         or_(
-            among(delivery.c.state, (State.SENDING, State.UNKNOWN, State.SENT, State.VISIBLE)),
+            # What waits for a person may be out too: posted by hand, and not confirmed yet.
+            among(delivery.c.state, (*MAY_BE_OUT, State.WAITING)),
             (delivery.c.doubtful == 1) & (delivery.c.absent == 0),
         ),
     )
@@ -90,12 +91,14 @@ def accept(db: Database, plan: Plan, free: Mapping[str, int]) -> Acceptance:
     now = accepted.accepted
     _refuse_repeats(db, plan)
     _take_place(db, plan)
+    carried = _carried(db, accepted)  # before what still waits is superseded
     superseded = _supersede(db, accepted, now)
-    planned = _settle_plan(db, plan)
+    planned = _settle_plan(db, plan, carried)
     deliveries = _deliveries(db, plan, planned)
     rows = [from_delivery(one, position) for position, one in enumerate(deliveries)]
     db.insert(alert, [from_accepted(accepted)])
     db.insert(delivery, rows)
+    db.insert(card, _cards(plan))
     journal.born(db, rows, now)
     answer = plan.answer(accepted, deliveries)
     _keep_answer(db, plan, answer)
@@ -123,7 +126,8 @@ def _first(
     left = Counter(free)
     first = []
     for one in deliveries:
-        if one.state is State.QUEUED and left[one.channel] > 0:
+        waits = one.message and (one.message.media or one.message.after)
+        if one.state is State.QUEUED and not waits and left[one.channel] > 0:
             left[one.channel] -= 1
             first.append(one)
     return first
@@ -194,13 +198,30 @@ def _supersede(db: Database, accepted: Accepted, now: datetime) -> list[str]:
     return [row["id"] for row in rows]
 
 
-def _settle_plan(db: Database, plan: Plan) -> list[Planned]:
-    """Decide what only this transaction can know: what is out, and how many posts there were."""
+def _carried(db: Database, accepted: Accepted) -> dict[str, str]:
+    """Return the channels, with their types, where an earlier version is or may be out."""
+    if accepted.version == 1:
+        return {}
+    found = db.rows(_CARRIED, of=accepted.incident, version_now=accepted.version)
+    return {row["channel"]: row["type"] for row in found}
+
+
+def _cards(plan: Plan) -> list[Row]:
     accepted = plan.accepted
-    carried: dict[str, str] = {}
-    if accepted.version > 1:
-        found = db.rows(_CARRIED, of=accepted.incident, version_now=accepted.version)
-        carried = {row["channel"]: row["type"] for row in found}
+    return [
+        {
+            "name": one.name,
+            "alert": accepted.id,
+            "spec": one.spec,
+            "kind": one.kind,
+            "accepted": to_us(accepted.accepted),
+        }
+        for one in plan.cards
+    ]
+
+
+def _settle_plan(db: Database, plan: Plan, carried: dict[str, str]) -> list[Planned]:
+    """Decide what only this transaction can know: what is out, and how many posts there were."""
     planned = [_decide(db, plan, one, one.channel in carried) for one in plan.deliveries]
     return planned + _no_longer_configured(plan, carried)
 
@@ -209,13 +230,13 @@ def _deliveries(db: Database, plan: Plan, planned: Sequence[Planned]) -> list[De
     accepted = plan.accepted
     stamps = {row["name"]: row["last_stamp"] or 0 for row in db.rows(_LAST_STAMPS)}
     until = plan.deliver_until or accepted.expires
-    deliveries = [_delivery(accepted, one, stamps, until) for one in planned]
+    deliveries = [_delivery(plan, one, stamps, until) for one in planned]
     _keep_stamps(db, deliveries)
     return deliveries
 
 
 def _decide(db: Database, plan: Plan, one: Planned, carried: bool) -> Planned:  # noqa: FBT001
-    if one.state is not State.QUEUED:
+    if one.state not in {State.QUEUED, State.WAITING}:
         return one
     if one.only_if_carried and not carried:
         return _withheld(one, one.otherwise or NEVER_CARRIED)
@@ -249,11 +270,10 @@ def _no_longer_configured(plan: Plan, carried: dict[str, str]) -> list[Planned]:
     ]
 
 
-def _delivery(
-    accepted: Accepted, one: Planned, stamps: dict[str, int], until: datetime
-) -> Delivery:
-    now = accepted.accepted
+def _delivery(plan: Plan, one: Planned, stamps: dict[str, int], until: datetime) -> Delivery:
+    accepted, now = plan.accepted, plan.accepted.accepted
     queued = one.state is State.QUEUED
+    wait = plan.card_wait if one.message and one.message.media else timedelta(0)
     stamp = _stamp(one.channel, now, stamps) if queued else to_us(now)
     return Delivery(
         id=one.id,
@@ -273,7 +293,7 @@ def _delivery(
         rank=_rank(accepted.alert),
         expires=until,
         accepted=now,
-        due=now if queued else None,
+        due=now + wait if queued else None,
     )
 
 
@@ -324,12 +344,19 @@ def _notices(plan: Plan, deliveries: Sequence[Delivery], tell: set[str]) -> list
     ]
     return late + [
         NewNotice(
-            NoticeKind.NO_CHANNEL if one.state is State.FAILED else NoticeKind.WITHHELD,
-            one.reason or "",
+            _TOLD_AT_ONCE[one.state],
+            journal.by_hand(one) if one.state is State.WAITING else one.reason or "",
             accepted.id,
             one.id,
             one.channel,
         )
         for one in deliveries
-        if one.state is State.FAILED or (one.state is State.WITHHELD and one.id in tell)
+        if one.state in _TOLD_AT_ONCE and (one.state is not State.WITHHELD or one.id in tell)
     ]
+
+
+_TOLD_AT_ONCE = {
+    State.FAILED: NoticeKind.NO_CHANNEL,
+    State.WITHHELD: NoticeKind.WITHHELD,
+    State.WAITING: NoticeKind.WAITING,
+}

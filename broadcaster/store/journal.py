@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, select, update
 
-from broadcaster.delivery import TRANSITIONS, State
+from broadcaster.delivery import TRANSITIONS, Delivery, State
 from broadcaster.record import NoticeKind
 from broadcaster.store.engine import Database, Moved, Row
 from broadcaster.store.rows import maybe_plain, plain, to_json, to_us
@@ -167,3 +167,10 @@ def tell(db: Database, now: datetime, notices: Iterable[NewNotice]) -> None:
 def close_notices(db: Database, now: datetime, deliveries: Iterable[str]) -> None:
     """End the notices of deliveries that need nobody any more."""
     db.change_many(_CLOSE, ({"of": one, "at": to_us(now)} for one in deliveries))
+
+
+def by_hand(one: Delivery) -> str:
+    """Say what a person is to post, and where."""
+    message = one.message
+    where = f" at {message.link}" if message and message.link else ""
+    return f"post this by hand{where}: “{message.text if message else ''}”"

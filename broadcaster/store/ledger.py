@@ -36,6 +36,9 @@ _PROBED = (
     .where(channel.c.name == bindparam("of"))
     .values(readiness=bindparam("found"), probed=bindparam("at"))
 )
+_BOUND = select(channel.c.bound).where(channel.c.name == bindparam("of"))
+_BIND = update(channel).where(channel.c.name == bindparam("of")).values(bound=bindparam("to"))
+_HOLD = update(channel).where(channel.c.name == bindparam("of")).values(held=bindparam("why"))
 _LIMITS = update(channel).where(channel.c.name == bindparam("of")).values(limits=bindparam("known"))
 
 
@@ -99,6 +102,8 @@ def channels(db: Database) -> list[ChannelRow]:
             pause_reason=row["pause_reason"],
             switched_off=row["switched_off"],
             limits=as_mapping(row["limits"]),
+            bound=as_mapping(row["bound"]) or None,
+            held=row["held"],
         )
         for row in db.rows(_CHANNELS)
     ]
@@ -141,7 +146,33 @@ def probed(
         "days_left": found.days_left,
         "quota_left": found.quota_left,
         "limits": dict(found.limits),
+        "identity": dict(found.identity),
     }
     db.change(_PROBED, of=name, found=to_json(readiness), at=to_us(now))
     if limits:
         db.change(_LIMITS, of=name, known=to_json(dict(limits)))
+
+
+def bind(db: Database, name: str, identity: Mapping[str, str]) -> Mapping[str, str]:
+    """Bind a channel that is bound to nobody to this account; return whom it is bound to."""
+    row = db.row(_BOUND, of=name)
+    if row is None or row["bound"] is not None:
+        return as_mapping(row["bound"]) if row else identity
+    db.change(_BIND, of=name, to=to_json(dict(identity)))
+    return identity
+
+
+def hold(db: Database, name: str, why: str | None) -> None:
+    """Post nothing on a channel until a person says so, or (None) go on."""
+    db.change(_HOLD, of=name, why=maybe_plain(why))
+
+
+def rebind(db: Database, name: str, actor: str, now: datetime) -> bool:
+    """Let a channel be bound anew by its next good probe; say whether there is such a channel."""
+    row = db.row(_BOUND, of=name)
+    if row is None:
+        return False
+    db.change(_BIND, of=name, to=None)
+    hold(db, name, None)
+    journal.note(db, Deed(actor, "rebind", name, {"before": as_mapping(row["bound"])}), now)
+    return True

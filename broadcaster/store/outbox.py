@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import bindparam, exists, func, select, update
 
 from broadcaster.delivery import (
+    CORRECTION,
     OUT,
     Delivery,
     Outcome,
@@ -22,7 +23,7 @@ from broadcaster.delivery import (
     State,
 )
 from broadcaster.record import NoticeKind
-from broadcaster.store import journal
+from broadcaster.store import journal, sights
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Move, NewNotice
 from broadcaster.store.rows import (
@@ -31,14 +32,26 @@ from broadcaster.store.rows import (
     from_us,
     maybe_plain,
     maybe_time,
+    message_to_json,
     plain,
     receipt_from_json,
     receipt_to_json,
+    to_json,
     to_us,
 )
-from broadcaster.store.tables import among, attempt, attempt_end, delivery, incident, quarantine
+from broadcaster.store.tables import (
+    among,
+    attempt,
+    attempt_end,
+    card,
+    delivery,
+    incident,
+    quarantine,
+)
 
 log = structlog.get_logger(__name__)
+
+CARD_WAIT = timedelta(seconds=1)  # how soon a row looks again for a card it cannot do without
 
 _older = delivery.alias("older")
 _OLDER_OPEN = exists().where(
@@ -47,6 +60,12 @@ _OLDER_OPEN = exists().where(
     _older.c.version < delivery.c.version,
     among(_older.c.state, (State.SENDING, State.UNKNOWN)),
 )
+_ANSWERED_OPEN = exists().where(
+    _older.c.alert == delivery.c.alert,
+    _older.c.channel == delivery.c.channel,
+    _older.c.part == delivery.c.after,
+    among(_older.c.state, (State.QUEUED, State.SENDING, State.UNKNOWN)),
+)
 _DUE = (
     select(delivery, incident.c.newest, incident.c.ended)
     .join(incident, incident.c.id == delivery.c.incident)
@@ -54,7 +73,8 @@ _DUE = (
         delivery.c.channel == bindparam("of"),
         delivery.c.state == State.QUEUED.value,
         delivery.c.due <= bindparam("now"),
-        (delivery.c.accepted <= bindparam("held_since")) | ~_OLDER_OPEN,
+        (delivery.c.accepted <= bindparam("held_since"))
+        | (~_OLDER_OPEN & (delivery.c.after.is_(None) | ~_ANSWERED_OPEN)),
     )
     .order_by(delivery.c.rank, delivery.c.accepted, delivery.c.position)
     .limit(bindparam("most"))
@@ -79,11 +99,31 @@ _EARLIER_POST = (
         delivery.c.channel == bindparam("on"),
         delivery.c.version < bindparam("version_now"),
         delivery.c.receipt.is_not(None),
+        ~delivery.c.part.like(f"%{CORRECTION}"),
         among(delivery.c.state, OUT),
     )
     .order_by((delivery.c.part == bindparam("same_part")).desc(), delivery.c.version.desc())
     .limit(1)
 )
+_ANSWERED = select(delivery.c.receipt).where(
+    delivery.c.alert == bindparam("of"),
+    delivery.c.channel == bindparam("on"),
+    delivery.c.part == bindparam("of_part"),
+    delivery.c.receipt.is_not(None),
+    among(delivery.c.state, OUT),
+)
+_KEEP_MESSAGE = (
+    update(delivery).where(delivery.c.id == bindparam("row_id")).values(message=bindparam("says"))
+)
+_KEEP_HANDLE = (
+    update(delivery).where(delivery.c.id == bindparam("row_id")).values(handle=bindparam("made"))
+)
+_PUT_OFF = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("row_id"))
+    .values(due=bindparam("to_due"), reason=bindparam("why"))
+)
+_CARD = select(card.c.fault).where(card.c.name == bindparam("of"))
 _ONE = (
     select(delivery, incident.c.newest, incident.c.ended)
     .join(incident, incident.c.id == delivery.c.incident)
@@ -164,7 +204,8 @@ class End:
     """How an attempt ended.
 
     `due`: when a row goes on (retry or first read-back). `tell_after`: how long people are spared
-    while an unknown row is being resolved.
+    while an unknown row is being resolved. `afresh`: the handle is worn out. `look`: when a post
+    that was accepted is looked up first, None where it cannot be.
     """
 
     outcome: Outcome
@@ -172,6 +213,8 @@ class End:
     receipt: Receipt | None = None
     due: datetime | None = None
     tell_after: timedelta = timedelta(0)
+    afresh: bool = False
+    look: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +269,43 @@ def _sort_out(db: Database, rows: list[Row], at: Moment) -> list[tuple[Row, Deli
             continue
         if state := verdict(row, at):
             end_row(db, row, state, at.now)
-        else:
+        elif row["attempts"]:
             good.append((row, said))
+        elif _has_what_it_corrects(db, row, at.now) and (whole := _with_picture(db, row, said, at)):
+            good.append((row, whole))
     return good
+
+
+def _has_what_it_corrects(db: Database, row: Row, now: datetime) -> bool:
+    """A correction goes on only where a post of an earlier version is; else it ends here."""
+    if not row["part"].endswith(CORRECTION) or _earlier_post(db, row):
+        return True
+    reason = "no post of an earlier version is known here that could be corrected"
+    journal.move(db, [Move(row, State.SUPERSEDED, reason)], now)
+    return False
+
+
+def _with_picture(db: Database, row: Row, said: Delivery, at: Moment) -> Delivery | None:
+    """Fix at the first claim whether the picture goes along: it is drawn by now, or it does not.
+
+    None where the network has no posts without one: then the row waits, or fails for good.
+    """
+    message = said.message
+    if message is None or all(one.digest for one in message.media):
+        return said
+    drawn = db.row(_CARD, of=row["card"])
+    fault = drawn["fault"] if drawn else None
+    if not any(one.required for one in message.media):
+        why = fault or "it was not drawn in time"
+        message = replace(message, media=(), missing=f"posted without its card: {why}")
+        db.change(_KEEP_MESSAGE, row_id=row["id"], says=message_to_json(message))
+        return replace(said, message=message)
+    if fault:
+        fail(db, row, f"its card cannot be drawn: {fault}", at.now, needs_person=False)
+    else:
+        due = to_us(at.due + CARD_WAIT)
+        db.change(_PUT_OFF, row_id=row["id"], to_due=due, why="its card is not drawn yet")
+    return None
 
 
 def verdict(row: Row, at: Moment) -> State | None:
@@ -319,16 +396,21 @@ def _begun(row: Row, said: Delivery) -> Delivery:
 
 
 def _earlier_post(db: Database, row: Row) -> str | None:
-    """The post this one answers: the latest of the incident on this channel, same part first."""
-    if row["version"] == 1:
-        return None
-    found = db.row(
-        _EARLIER_POST,
-        of=row["incident"],
-        on=row["channel"],
-        version_now=row["version"],
-        same_part=row["part"],
-    )
+    """The post this one answers: the part it names, else the latest of the incident here.
+
+    Of that the same part first.
+    """
+    found = None
+    if row["after"]:
+        found = db.row(_ANSWERED, of=row["alert"], on=row["channel"], of_part=row["after"])
+    if found is None and row["version"] > 1:
+        found = db.row(
+            _EARLIER_POST,
+            of=row["incident"],
+            on=row["channel"],
+            version_now=row["version"],
+            same_part=row["part"].removesuffix(CORRECTION),
+        )
     try:
         receipt_from_json(found["receipt"] if found else None)
     except UNREADABLE:  # better a post of its own than none
@@ -369,16 +451,20 @@ def record(db: Database, delivery_id: str, number: int, end: End, at: Moment) ->
 
 
 def _accepted(db: Database, row: Row, end: End, at: Moment) -> State:
-    found(db, row, end.receipt or Receipt(None), at.now)
+    found(db, row, end.receipt or Receipt(None), at.now, end.look)
     return State.SENT
 
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """A claimed delivery whose attempt was accepted, with the network's proof."""
+    """A claimed delivery whose attempt was accepted, with the network's proof.
+
+    `look`: when it is looked up first, None where it cannot be.
+    """
 
     delivery: Delivery
     receipt: Receipt
+    look: datetime | None = None
 
 
 def record_sent(db: Database, landed: Sequence[Landed], now: datetime) -> None:
@@ -403,6 +489,7 @@ def record_sent(db: Database, landed: Sequence[Landed], now: datetime) -> None:
         Move(row, State.SENT, url=one.receipt.url) for row, one in zip(rows, landed, strict=True)
     ]
     journal.moved(db, moves, now)
+    sights.begin(db, [(d.delivery.id, d.delivery.channel, d.look) for d in landed if d.look], now)
     again = [one.delivery.id for one in landed if one.delivery.attempts > 1]
     journal.close_notices(db, now, again)
 
@@ -412,15 +499,27 @@ def keep_receipt(db: Database, delivery_id: str, receipt: Receipt) -> None:
     db.change(_KEEP_RECEIPT, row_id=delivery_id, proof=receipt_to_json(receipt))
 
 
-def found(db: Database, row: Row, receipt: Receipt, now: datetime) -> None:
+def keep_handle(db: Database, delivery_id: str, handle: Mapping[str, object] | None) -> None:
+    """Keep what the network's first step made, before the second; None: it is worn out."""
+    made = None if handle is None else to_json(dict(handle))
+    db.change(_KEEP_HANDLE, row_id=delivery_id, made=made)
+
+
+def found(
+    db: Database, row: Row, receipt: Receipt, now: datetime, look: datetime | None = None
+) -> None:
     """The network has it: `sent`, with its receipt."""
     keep_receipt(db, row["id"], receipt)
+    if look:
+        sights.begin(db, [(row["id"], row["channel"], look)], now)
     journal.move(db, [Move(row, State.SENT, url=receipt.url)], now)
     if row["attempts"] > 1 or row["state"] == State.UNKNOWN:
         journal.close_notices(db, now, [row["id"]])
 
 
 def _not_sent(db: Database, row: Row, end: End, at: Moment) -> State:
+    if end.afresh:
+        keep_handle(db, row["id"], None)
     if state := verdict(row, at):
         end_row(db, row, state, at.now)
         return state

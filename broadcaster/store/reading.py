@@ -34,6 +34,7 @@ from broadcaster.store.tables import (
     idempotency,
     incident,
     notice,
+    sight,
     told,
 )
 
@@ -62,7 +63,10 @@ _CARRYING = (
 )
 _LAST_NUMBER = select(incident.c.id).where(incident.c.id.like(bindparam("pattern")))
 _DELIVERIES = (
-    select(delivery).where(delivery.c.alert == bindparam("of")).order_by(delivery.c.position)
+    select(delivery, sight.c.seen)
+    .outerjoin(sight, sight.c.delivery == delivery.c.id)
+    .where(delivery.c.alert == bindparam("of"))
+    .order_by(delivery.c.position)
 )
 _ATTEMPTS = (
     select(attempt, attempt_end.c.finished, attempt_end.c.outcome, attempt_end.c.error)
@@ -195,7 +199,7 @@ def view(db: Database, alert_id: str) -> View | None:
         attempts.setdefault(one["delivery"], []).append(one)
     deliveries = [
         (as_far_as_readable(one), [to_attempt(tried) for tried in attempts.get(one["id"], ())])
-        for one in db.rows(_DELIVERIES, of=alert_id)
+        for one in db.rows(_DELIVERIES, of=alert_id)  # with what looks have shown of each
     ]
     return View(
         _accepted(db, row),

@@ -64,12 +64,14 @@ def _doubts(db: Database, delivery_id: str) -> int:
     return int(row["n"]) if row else 0
 
 
-def resolved_found(db: Database, delivery_id: str, receipt: Receipt, now: datetime) -> State:
-    """Reading back has found the post."""
+def resolved_found(
+    db: Database, delivery_id: str, receipt: Receipt, now: datetime, look: datetime | None
+) -> State:
+    """Reading back has found the post; `look`: when it is looked up first."""
     row = _unknown_row(db, delivery_id)
     if row is None:
         return State.UNKNOWN
-    found(db, row, receipt, now)
+    found(db, row, receipt, now, look)
     return State.SENT
 
 

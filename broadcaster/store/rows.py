@@ -9,7 +9,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from broadcaster.alert import Alert, MsgType, Scope, Status
-from broadcaster.delivery import Attempt, Delivery, Media, Message, Outcome, Receipt, State
+from broadcaster.delivery import (
+    Act,
+    Attempt,
+    Delivery,
+    Media,
+    Message,
+    Outcome,
+    Receipt,
+    Seen,
+    State,
+)
 from broadcaster.record import Accepted
 from broadcaster.store.engine import Row
 
@@ -63,25 +73,32 @@ def message_to_json(message: Message | None) -> str | None:
     """Return a message as stored, or None."""
     if message is None:
         return None
-    media = [[one.url, one.alt] for one in message.media]
+    media = [
+        [m.card, m.alt, m.kind, m.width, m.height, m.required, m.digest, m.url]
+        for m in message.media
+    ]
     fields = (message.text, message.language, message.subject, message.data)
-    return to_json([*fields, media, message.length, message.limit])
+    more = [message.length, message.limit, message.act.value]
+    return to_json([*fields, media, *more, message.link, message.after, message.missing])
 
 
 def message_from_json(text: str | None) -> Message | None:
     """Return a stored message, or None."""
     if text is None:
         return None
-    words, language, subject, data, media, length, limit = json.loads(text)
-    pictures = tuple(Media(url, alt) for url, alt in media)
-    return Message(words, language, subject, data, pictures, length, limit)
+    words, language, subject, data, media, length, limit, *more = json.loads(text)
+    act, link, after, missing = more or (Act.POST, None, None, None)  # none: before cards
+    pictures = tuple(Media(*one) for one in media)
+    return Message(
+        words, language, subject, data, pictures, length, limit, Act(act), link, after, missing
+    )
 
 
 def receipt_to_json(receipt: Receipt | None) -> str | None:
     """Return a receipt as stored, or None."""
     if receipt is None:
         return None
-    return to_json([receipt.remote_id, receipt.url, dict(receipt.details)])
+    return to_json([receipt.remote_id, receipt.url, dict(receipt.details), receipt.note])
 
 
 def receipt_from_json(text: str | None) -> Receipt | None:
@@ -117,7 +134,33 @@ def to_delivery(row: Row, reference: str) -> Delivery:
         doubtful=bool(row["doubtful"]),
         reads=row["reads"],
         unknown_since=maybe_time(row["unknown_since"]),
+        handle=None if row["handle"] is None else as_mapping(row["handle"]),
+        seen=seen_from_json(row.get("seen")),
     )
+
+
+def seen_to_json(seen: Seen) -> str:
+    """Return what looks have shown, as stored."""
+    return to_json(
+        {
+            "looked": to_us(seen.looked),
+            "there": seen.there,
+            "looks": seen.looks,
+            "after_seconds": seen.after_seconds,
+            "text_hash": seen.text_hash,
+            "reason": seen.reason,
+            "public": seen.public,
+            "counts": dict(seen.counts),
+        }
+    )
+
+
+def seen_from_json(text: str | None) -> Seen | None:
+    """Return what looks have shown, or None."""
+    if text is None:
+        return None
+    value = json.loads(text)
+    return Seen(**value | {"looked": from_us(value["looked"])})
 
 
 def delivery_of(row: Row) -> Delivery:
@@ -133,11 +176,15 @@ def as_far_as_readable(row: Row) -> Delivery:
         return delivery_of(row | dict.fromkeys(_MAY_BE_MISSING))
 
 
-_MAY_BE_MISSING = ("message", "reply_to", "receipt", "due", "first_attempt", "unknown_since")
+_MAY_BE_MISSING = (
+    *("message", "reply_to", "receipt", "due", "first_attempt", "unknown_since"),
+    *("handle", "seen"),
+)
 
 
 def from_delivery(delivery: Delivery, position: int) -> Row:
     """Return the row of a new delivery."""
+    message = delivery.message
     return {
         "id": delivery.id,
         "alert": delivery.alert,
@@ -161,6 +208,8 @@ def from_delivery(delivery: Delivery, position: int) -> Row:
         "doubtful": 0,
         "absent": 0,
         "reads": 0,
+        "after": message.after if message else None,
+        "card": message.media[0].card if message and message.media else None,
     }
 
 

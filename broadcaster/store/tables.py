@@ -24,7 +24,7 @@ from sqlalchemy import (
     or_,
 )
 
-REVISION = "0001"  # the newest migration
+REVISION = "0002"  # the newest migration
 
 metadata = MetaData()
 
@@ -103,11 +103,43 @@ delivery = Table(
     Column("absent", SmallInteger, nullable=False),  # and reading back proved that none has
     Column("reads", Integer, nullable=False),
     _time("unknown_since"),
+    Column("after", Text),  # the part of the same alert that this one answers
+    Column("card", Text),  # the card whose picture goes with it
+    Column("handle", Text),  # what the network's first step made, kept before the second
     UniqueConstraint("alert", "channel", "part"),
     Index("delivery_due", "channel", "state", "rank", "accepted"),
     Index("delivery_state", "state", "expires"),
     Index("delivery_incident", "incident", "channel"),
     Index("delivery_guard", "channel", "accepted"),
+    Index("delivery_card", "card"),
+)
+
+# What the looks at a post have shown; a row for each post on a network that can be asked.
+sight = Table(
+    "sight",
+    metadata,
+    Column("delivery", Text, ForeignKey("delivery.id"), primary_key=True),
+    Column("channel", Text, nullable=False),
+    _time("sent", required=True),
+    _time("due"),  # the next look; NULL: no more
+    Column("looks", Integer, nullable=False),
+    Column("seen", Text),
+    Index("sight_due", "due"),
+)
+
+# A card: what it shows is fixed when its alert is accepted, its picture is drawn right after.
+card = Table(
+    "card",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("alert", Text, ForeignKey("alert.id"), nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("digest", Text),  # sha256 of the picture, once it is drawn
+    Column("fault", Text),  # why it cannot be drawn
+    _time("accepted", required=True),
+    Index("card_digest", "digest"),
+    Index("card_open", "accepted"),
 )
 
 attempt = Table(
@@ -217,6 +249,8 @@ channel = Table(
     Column("switched_off", Text),
     Column("limits", Text, nullable=False),
     _time("last_stamp"),
+    Column("bound", Text),  # the account of the first good probe
+    Column("held", Text),  # why nothing is posted until a person says so
 )
 
 quarantine = Table(

@@ -1,0 +1,120 @@
+"""The cards of accepted alerts: drawn right after acceptance, kept as files, told to the rows.
+
+What a card shows is in the store, written with its alert; the picture is a file named by its own
+sha256, and is drawn anew from the store where it is missing. Drawing takes place in a process of
+its own: nothing here keeps a post waiting longer than the row's due time says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import structlog
+
+from broadcaster.channels import card_path
+from broadcaster.clock import Clock
+from broadcaster.drawers import Drawers
+from broadcaster.drawing import CardFault, Spec
+from broadcaster.record import Card
+from broadcaster.store import StorageFull, Store, StoreUnavailable
+
+log = structlog.get_logger(__name__)
+
+DRAWN_FOR = timedelta(hours=72)  # no alert is tried longer
+AGAIN_SECONDS = 1.0
+KEPT_SECONDS = 7 * 86_400.0  # a file; after that it is drawn anew when somebody asks
+
+
+@dataclass(slots=True)
+class Cards:
+    """Has cards drawn. `wake` tells the dispatcher of channels whose rows can go on.
+
+    `public_url` is where the daemon is reached from outside.
+    """
+
+    store: Store
+    drawers: Drawers
+    directory: Path
+    public_url: str
+    clock: Clock
+    wake: Callable[[set[str]], None]
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def start(self) -> None:
+        """Warm the drawing up, and take up what was not drawn before a crash."""
+        await self.drawers.start()
+        self.begin(await self.store.cards_to_draw(self.clock.now() - DRAWN_FOR))
+
+    async def close(self) -> None:
+        """Draw nothing any more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.drawers.close()
+
+    def begin(self, cards: Iterable[Card]) -> None:
+        """Have cards drawn, in this order."""
+        for card in cards:
+            task = asyncio.create_task(self._draw(card))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def picture(self, digest: str, kind: str) -> Path | None:
+        """Return the file of a picture that some alert has, drawn anew if need be."""
+        path = card_path(self.directory, digest, kind)
+        if await asyncio.to_thread(path.exists):
+            return path
+        card = await self.store.card_drawn_as(digest, kind)
+        if card is None:
+            return None
+        data = await self.drawers.draw(Spec.from_json(card.spec))
+        if sha256(data).hexdigest() != digest:  # another version of the program draws otherwise
+            log.warning("card_draws_differently", card=card.name)
+            return None
+        await asyncio.to_thread(_write, path, data)
+        return path
+
+    def prune(self) -> None:
+        """Delete files that nobody needs any more; blocking."""
+        oldest = time.time() - KEPT_SECONDS
+        for path in (self.directory / "cards").glob("*.*"):
+            if path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
+
+    async def _draw(self, card: Card) -> None:
+        try:
+            data = await self.drawers.draw(Spec.from_json(card.spec))
+        except CardFault as fault:
+            log.warning("card_not_drawn", card=card.name, reason=str(fault))
+            why = str(fault)
+            self.wake(await self._insist(lambda: self.store.card_faulty(card.name, why)))
+            return
+        digest = sha256(data).hexdigest()
+        path = card_path(self.directory, digest, card.kind)
+        await asyncio.to_thread(_write, path, data)
+        url = f"{self.public_url}/cards/{path.name}"
+        self.wake(await self._insist(lambda: self.store.card_drawn(card.name, digest, url)))
+
+    async def _insist(self, write: Callable[[], Awaitable[set[str]]]) -> set[str]:
+        """Write; while the store cannot, wait for it: rows that need a picture wait as well."""
+        while True:
+            try:
+                return await write()
+            except (StoreUnavailable, StorageFull) as error:
+                log.warning("card_not_told", error=str(error))
+                await self.clock.sleep(AGAIN_SECONDS)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all. It can be drawn anew, so it is not synced."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    place = path.with_name(f".{path.name}.{os.getpid()}")
+    place.write_bytes(data)
+    place.replace(path)

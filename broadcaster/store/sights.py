@@ -1,0 +1,167 @@
+"""Looking posts up again: what is due for a look, and what the looks have shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import bindparam, delete, select, update
+
+from broadcaster.delivery import OUT, Delivery, Seen, State
+from broadcaster.record import NoticeKind
+from broadcaster.store import journal
+from broadcaster.store.engine import Database, Row
+from broadcaster.store.journal import Move, NewNotice, by_hand
+from broadcaster.store.rows import (
+    UNREADABLE,
+    as_far_as_readable,
+    delivery_of,
+    from_us,
+    maybe_us,
+    receipt_from_json,
+    receipt_to_json,
+    seen_to_json,
+    to_us,
+)
+from broadcaster.store.tables import delivery, incident, notice, sight
+
+_DROP = delete(sight).where(sight.c.delivery == bindparam("of"))
+_DUE = (
+    select(delivery, incident.c.newest, sight.c.seen, sight.c.sent, sight.c.looks)
+    .join(sight, sight.c.delivery == delivery.c.id)
+    .join(incident, incident.c.id == delivery.c.incident)
+    .where(sight.c.due <= bindparam("now"))
+    .order_by(sight.c.due)
+    .limit(bindparam("most"))
+)
+_ONE = select(delivery).where(delivery.c.id == bindparam("of"))
+_KEEP = (
+    update(sight)
+    .where(sight.c.delivery == bindparam("of"))
+    .values(seen=bindparam("shown"), looks=bindparam("count"), due=bindparam("to_due"))
+)
+_LATER = update(sight).where(sight.c.delivery == bindparam("of")).values(due=bindparam("to_due"))
+_RECEIPT = (
+    update(delivery).where(delivery.c.id == bindparam("of")).values(receipt=bindparam("proof"))
+)
+_TOLD_OF = select(notice.c.id).where(
+    notice.c.delivery == bindparam("of"),
+    notice.c.kind == NoticeKind.GONE.value,
+    notice.c.closed.is_(None),
+)
+_CLOSE = (
+    update(notice)
+    .where(
+        notice.c.delivery == bindparam("of"),
+        notice.c.kind == NoticeKind.GONE.value,
+        notice.c.closed.is_(None),
+    )
+    .values(closed=bindparam("at"))
+)
+_WAITING = select(delivery).where(delivery.c.state == State.WAITING.value)
+_LAST_TOLD = (
+    select(notice.c.id, notice.c.created)
+    .where(notice.c.delivery == bindparam("of"), notice.c.kind == NoticeKind.WAITING.value)
+    .order_by(notice.c.created.desc())
+    .limit(1)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ToLook:
+    """A post that is due for a look. `sent`: when the network took it. `looks`: how many so far.
+
+    `in_force`: its alert is the newest of its incident.
+    """
+
+    delivery: Delivery
+    sent: datetime
+    looks: int
+    in_force: bool
+
+
+def begin(db: Database, posts: Iterable[tuple[str, str, datetime | None]], now: datetime) -> None:
+    """Have posts looked up: (delivery, channel, first look)."""
+    rows = [
+        {"delivery": one, "channel": name, "sent": to_us(now), "due": maybe_us(due), "looks": 0}
+        for one, name, due in posts
+    ]
+    db.change_many(_DROP, ({"of": row["delivery"]} for row in rows))
+    db.insert(sight, rows)
+
+
+def due(db: Database, now: datetime, most: int) -> list[ToLook]:
+    """Return posts whose look is due; what is not out any more is looked at no more."""
+    found = []
+    for row in db.rows(_DUE, now=to_us(now), most=most):
+        try:
+            one = delivery_of(row)
+        except UNREADABLE:
+            later(db, row["id"], None)
+            continue
+        if one.state not in OUT:
+            later(db, row["id"], None)
+            continue
+        found.append(ToLook(one, from_us(row["sent"]), row["looks"], row["newest"] == row["alert"]))
+    return found
+
+
+def later(db: Database, delivery_id: str, due: datetime | None) -> None:
+    """Look again then, or (None) no more; this look showed nothing."""
+    db.change(_LATER, of=delivery_id, to_due=maybe_us(due))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look showed, and what follows. `alarm`: people are told this, once."""
+
+    delivery: str
+    seen: Seen
+    due: datetime | None
+    alarm: str | None = None
+    url: str | None = None
+
+
+def saw(db: Database, look: Look, now: datetime) -> State | None:
+    """Write down a look; return the state after it, None if the post is not out any more."""
+    row = db.row(_ONE, of=look.delivery)
+    if row is None or State(row["state"]) not in OUT:
+        later(db, look.delivery, None)
+        return None
+    shown = seen_to_json(look.seen)
+    db.change(
+        _KEEP, of=look.delivery, shown=shown, count=look.seen.looks, to_due=maybe_us(look.due)
+    )
+    _keep_url(db, row, look.url)
+    state = State.VISIBLE if look.seen.there else State.SENT
+    if state is not State(row["state"]):
+        journal.move(db, [Move(row, state, look.seen.reason, url=look.url)], now)
+    if look.seen.there:
+        db.change(_CLOSE, of=look.delivery, at=to_us(now))
+    elif look.alarm and not db.rows(_TOLD_OF, of=look.delivery):
+        told = NewNotice(NoticeKind.GONE, look.alarm, row["alert"], row["id"], row["channel"])
+        journal.tell(db, now, [told])
+    return state
+
+
+def _keep_url(db: Database, row: Row, url: str | None) -> None:
+    receipt = receipt_from_json(row["receipt"])
+    if url and receipt and not receipt.url:
+        proof = receipt_to_json(replace(receipt, url=url))
+        db.change(_RECEIPT, of=row["id"], proof=proof)
+
+
+def remind(db: Database, since: datetime, now: datetime) -> int:
+    """Tell people again of what waits for them, last told before `since`; return how many."""
+    count = 0
+    for row in db.rows(_WAITING):
+        last = db.row(_LAST_TOLD, of=row["id"])
+        if last and last["created"] > to_us(since):
+            continue
+        journal.close_notices(db, now, [row["id"]])
+        text = by_hand(as_far_as_readable(row))
+        again = NewNotice(NoticeKind.WAITING, text, row["alert"], row["id"], row["channel"])
+        journal.tell(db, now, [again])
+        count += 1
+    return count
