@@ -14,7 +14,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from broadcaster.alert import Alert
-from broadcaster.delivery import OPEN, Attempt, Delivery, State
+from broadcaster.delivery import OPEN, Attempt, Delivery, Seen, State
 from broadcaster.record import Accepted, ChannelRow, Event, View
 
 
@@ -113,9 +113,25 @@ def delivery_json(delivery: Delivery, attempts: Sequence[Attempt] = ()) -> dict[
         "message": delivery.message.to_json() if delivery.message else None,
         "remote_id": receipt.remote_id if receipt else None,
         "url": receipt.url if receipt else None,
+        "note": receipt.note if receipt else None,
+        "seen": seen_json(delivery.seen) if delivery.seen else None,
         "since": moment(delivery.accepted),
         "told": False,
         "attempts": [attempt_json(attempt) for attempt in attempts],
+    }
+
+
+def seen_json(seen: Seen) -> dict[str, Any]:
+    """Return what looking a post up again has shown; `text_hash` is the sha256 of the text seen."""
+    return {
+        "there": seen.there,
+        "public": seen.public,
+        "looked": moment(seen.looked),
+        "looks": seen.looks,
+        "after_seconds": seen.after_seconds,
+        "text_hash": seen.text_hash,
+        "reason": seen.reason,
+        "counts": dict(seen.counts),
     }
 
 
@@ -157,6 +173,8 @@ def stored_channel_json(row: ChannelRow | None) -> dict[str, Any]:
         "account": readiness.account if readiness else None,
         "days_left": readiness.days_left if readiness else None,
         "quota_left": readiness.quota_left if readiness else None,
+        "bound": dict(row.bound) if row.bound else None,
+        "held": row.held,
         "probed": moment(row.probed),
         "paused_until": moment(row.paused_until),
         "pause_reason": row.pause_reason,

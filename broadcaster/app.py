@@ -23,12 +23,15 @@ import structlog
 
 from broadcaster import config as configuration
 from broadcaster.auth import Keyring
+from broadcaster.cards import Cards
 from broadcaster.channels import Channel, Limits, build
 from broadcaster.channels.apprise import Target as AppriseTarget
 from broadcaster.clock import DRIFT_MAX, Clock, SystemClock
 from broadcaster.config import Config, ConfigError, Fault, Secrets
-from broadcaster.delivery import Delivery, Rejected
+from broadcaster.delivery import Act, Delivery, Rejected
 from broadcaster.dispatcher import Dispatcher
+from broadcaster.drawers import Drawers
+from broadcaster.drawing import Spec
 from broadcaster.intake.alerts import Intake
 from broadcaster.intake.plan import Planner
 from broadcaster.notices import Notices, Target
@@ -36,6 +39,7 @@ from broadcaster.probes import Probes, probed
 from broadcaster.record import Acceptance, NoticeKind, Plan, StoreBroken, StoreUnavailable
 from broadcaster.render import Renderer
 from broadcaster.store import NewNotice, Store
+from broadcaster.visibility import Visibility
 from broadcaster.web import Services, make_app
 from broadcaster.web.listening import listening
 from broadcaster.web.metrics import make_metrics
@@ -71,7 +75,16 @@ class Service:
         self.store = store
         self.dispatcher = Dispatcher(store, parts.channels, timing, clock, observe=self._observe)
         self.notices = Notices(store, parts.targets, timing, clock)
-        self.probes = Probes(store, parts.channels, timing, clock)
+        self.probes = Probes(store, parts.channels, timing, clock, self.dispatcher.hold)
+        self.visibility = Visibility(store, parts.channels, timing, clock, self._observe_visible)
+        self.cards = Cards(
+            store,
+            Drawers(parts.config.texts.templates),
+            parts.config.store.directory,
+            parts.config.server.public_url,
+            clock,
+            self.dispatcher.wake,
+        )
         self.keyring = Keyring(store.keys, clock)
         self.metrics = make_metrics(
             store, clock, readiness=self.readiness, stuck_threads=self._stuck
@@ -98,6 +111,9 @@ class Service:
     def _observe(self, channel: str, outcome: str, seconds: float) -> None:
         self.metrics.attempt_seconds.labels(channel, outcome).observe(seconds)
 
+    def _observe_visible(self, channel: str, seconds: float) -> None:
+        self.metrics.visible_seconds.labels(channel).observe(seconds)
+
     def _limits(self, channel: str) -> Limits:
         return self.parts.channels[channel].limits
 
@@ -116,6 +132,7 @@ class Service:
     async def _commit(self, plan: Plan) -> Acceptance:
         """Have a plan accepted and sent; one log line per alert."""
         acceptance = await self.dispatcher.accept(plan)
+        self.cards.begin(plan.cards)
         alert = acceptance.accepted
         log.info(
             "accepted",
@@ -132,13 +149,28 @@ class Service:
         channel = self.parts.channels.get(delivery.channel)
         if channel is None or delivery.receipt is None:
             raise Rejected("there is nothing of this delivery that could be taken down from here")
+        if delivery.message and delivery.message.act is Act.CORRECT:
+            raise Rejected("this marked an older post: taking it down would take that post down")
         await channel.retract(delivery.receipt)
 
+    async def draw(self, spec: str) -> bytes:
+        """Draw what a card shows (JSON). Raises CardFault."""
+        return await self.cards.drawers.draw(Spec.from_json(spec))
+
+    async def release(self, channel: str, actor: str) -> bool:
+        """A person says that a channel's account is right; the next good probe binds it anew."""
+        known = await self.dispatcher.release(channel, actor)
+        if known and channel in self.parts.channels:
+            await self.probes.look(self.parts.channels[channel])
+        return known
+
     async def start(self) -> None:
-        """Resolve what a crash left, then send, tell, probe and mind."""
+        """Resolve what a crash left, then send, tell, draw, probe, look and mind."""
         await self.dispatcher.start()
+        await self.cards.start()
         self._tasks = [
             asyncio.create_task(self.notices.run()),
+            asyncio.create_task(self.visibility.run()),
             asyncio.create_task(self._mind()),
         ]
         self.probes.start()
@@ -171,6 +203,7 @@ class Service:
         if (now := self.parts.clock.elapsed()) >= self._forget_at:
             self._forget_at = now + FORGET_SECONDS
             await self.store.forget()
+            await asyncio.to_thread(self.cards.prune)
         self._untold = await self.notices.untold()
         drift = self.store.drift()
         wrong = f"the wall clock is {drift.total_seconds():+.0f} s off elapsed time"
@@ -252,6 +285,9 @@ def web_services(service: Service) -> Services:
         service.metrics,
         service.take_down,
         service.dispatcher.resume,
+        service.release,
+        service.cards.picture,
+        service.draw,
     )
 
 
@@ -301,6 +337,7 @@ async def _first(*waits: Coroutine[object, object, object]) -> None:
 async def _give_back(service: Service) -> None:
     for channel in service.parts.channels.values():
         await channel.close()
+    await service.cards.close()
     await service.store.close()
 
 

@@ -578,7 +578,8 @@ class Dispatcher:
 
     async def hold(self, name: str, why: str | None) -> None:
         """Post nothing on a channel until a person says so, or (None) go on."""
-        if lane := self.lanes.get(name):
+        lane = self.lanes.get(name)
+        if lane and lane.held != why:
             lane.held = why
             await self._store.hold(name, why)
             self.wake({name})

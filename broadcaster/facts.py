@@ -15,6 +15,7 @@ from broadcaster.texts import one_line
 from broadcaster.wording import harmless, sentences
 
 _ALL_CLEAR = "all-clear"
+_COPIED_MIN = 40  # characters of a description
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,11 @@ class Facts:
     ended: Sequence[Info] = ()
     shown: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def kind(self) -> str:
+        """What it is in its incident: "alert", "update" or "all-clear"."""
+        return _kind(self.alert)
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
@@ -49,8 +55,14 @@ class Words:
 
 
 def primary(language: str) -> str:
-    """Return the first subtag: "de" for "de-DE"."""
-    return language.partition("-")[0].lower()
+    """Return which language a tag stands for: "de" for "de-DE", without the region.
+
+    Leichte Sprache is a language of its own, whose readers need its texts: "de-simple", for all the
+    ways its tag is written (DE-LS as BBK has it, de-simple, de-x-ls).
+    """
+    first, *rest = language.lower().split("-")
+    simple = "simple" in rest or (first == "de" and "ls" in rest)
+    return f"{first}-simple" if simple else first
 
 
 def by_language(alert: Alert, wanted: Sequence[str] | None) -> dict[str, Info]:
@@ -63,25 +75,54 @@ def by_language(alert: Alert, wanted: Sequence[str] | None) -> dict[str, Info]:
     return {name: blocks[name] for name in map(primary, wanted) if name in blocks}
 
 
+def borrowed(alert: Alert) -> dict[str, str]:
+    """Return language -> the one whose description it repeats word for word.
+
+    BBK sends blocks whose instruction is translated and whose description is the German one. The
+    original is the German block where it is among them, else the first; a short description may
+    rightly be the same.
+    """
+    owners: dict[str, str] = {}
+    copies: dict[str, str] = {}
+    blocks = by_language(alert, None).items()
+    for language, info in sorted(blocks, key=lambda one: one[0] != "de"):
+        said = info.description or ""
+        owner = owners.setdefault(said, language)
+        if owner != language and len(said) >= _COPIED_MIN:
+            copies[language] = owner
+    return copies
+
+
+def without_borrowed(info: Info) -> Info:
+    """Return a block of an all-clear without the description that is another language's."""
+    return info.model_copy(update={"description": None})
+
+
+def plain_values(facts: Facts) -> dict[str, Any]:
+    """Return what every template may know, whatever language there is a block in."""
+    return {
+        "kind": facts.kind,
+        "status": facts.alert.status.value,
+        "reference": facts.reference,
+        "sent": facts.alert.sent.astimezone(facts.timezone),
+        "today": facts.accepted.astimezone(facts.timezone).date(),
+    }
+
+
 def words_of(facts: Facts, info: Info, escape: Escape, *, links: bool) -> Words:
     """Return the words of one block. Without `links`, sentences that hold one are left out.
 
     The first action is never left out.
     """
-    alert, kind = facts.alert, _kind(facts.alert)
-    values = {
-        "kind": kind,
-        "status": alert.status.value,
+    over = facts.kind == _ALL_CLEAR
+    values = plain_values(facts) | {
         "severity": info.severity.value,
-        "reference": facts.reference,
         "replaces": facts.shown.get(primary(info.language), facts.replaces),
         "web": info.web,
-        "sent": alert.sent.astimezone(facts.timezone),
-        "today": facts.accepted.astimezone(facts.timezone).date(),
         "source": harmless(_source(facts, info), escape),
     }
-    values |= _names(info, _place(info, alert), escape, all_clear=kind == _ALL_CLEAR)
-    values |= _period(facts, info, all_clear=kind == _ALL_CLEAR)
+    values |= _names(info, _place(info, facts.alert), escape, all_clear=over)
+    values |= _period(facts, info, all_clear=over)
     description, instruction = _said(facts, info)
     if not links:
         description = [one for one in description if not has_link(one)]

@@ -36,9 +36,22 @@ _LASTS_WHILE = {
     NoticeKind.NO_CHANNEL: State.FAILED,
     NoticeKind.QUARANTINE: State.FAILED,
     NoticeKind.UNKNOWN: State.UNKNOWN,
+    NoticeKind.WAITING: State.WAITING,
+    NoticeKind.GONE: State.SENT,
 }
 # These are closed by who finds that all is well again; until then they do not ring anew.
-_CLOSED_ELSEWHERE = frozenset({NoticeKind.CHANNEL, NoticeKind.CLOCK, NoticeKind.STORAGE})
+_CLOSED_ELSEWHERE = frozenset(
+    {
+        NoticeKind.CHANNEL,
+        NoticeKind.CLOCK,
+        NoticeKind.STORAGE,
+        NoticeKind.GONE,
+        NoticeKind.WAITING,  # people are reminded by a new one
+        NoticeKind.EXPIRES_30,
+        NoticeKind.EXPIRES_7,
+        NoticeKind.EXPIRES_1,
+    }
+)
 _LASTS = frozenset({*_LASTS_WHILE, *_CLOSED_ELSEWHERE})
 
 REMEDIES: Mapping[NoticeKind, str] = {
@@ -49,8 +62,12 @@ REMEDIES: Mapping[NoticeKind, str] = {
     NoticeKind.EXPIRED: "Nothing was posted here; send a new alert if the danger goes on.",
     NoticeKind.WITHHELD: "Shorten the text and send an update, or post by hand.",
     NoticeKind.GONE: "Look at the account; post by hand if the warning is gone.",
+    NoticeKind.WAITING: "When it is posted: broadcaster confirm, with its link.",
     NoticeKind.NO_CHANNEL: "Correct the old post by hand.",
     NoticeKind.CHANNEL: "See: broadcaster check.",
+    NoticeKind.EXPIRES_30: "Renew it in time; see: broadcaster check.",
+    NoticeKind.EXPIRES_7: "Renew it this week; see: broadcaster check.",
+    NoticeKind.EXPIRES_1: "Renew it now; see: broadcaster check.",
     NoticeKind.CLOCK: "Check the machine's time service.",
     NoticeKind.STORAGE: "Make room on the disk.",
     NoticeKind.QUARANTINE: "Post by hand; keep the database for inspection.",

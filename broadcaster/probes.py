@@ -1,19 +1,24 @@
 """Readiness: each channel is probed on a schedule, without posting, and people learn what is wrong.
 
 Probes are spread by +-20 %, so that channels are not all asked at once; X is asked rarely, for it
-charges for reads. Probing never touches the way of an alert.
+charges for reads. Beside that one connection per network is kept warm. Neither touches the way of
+an alert.
+
+A channel is bound to the account that its first good probe saw: another one under the same name
+holds the channel until a person looked.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import structlog
 
-from broadcaster.channels import Channel
+from broadcaster.channels import Channel, Warms
 from broadcaster.clock import Clock
 from broadcaster.config import Timing
 from broadcaster.delivery import JITTER, Readiness
@@ -23,21 +28,38 @@ from broadcaster.store import NewNotice, StorageFull, Store, StoreUnavailable
 log = structlog.get_logger(__name__)
 
 PROBE_SECONDS_MAX = 60.0
+WARM_SECONDS_MAX = 10.0
+# Days before the end of a token, and what people are told then; each rings once.
+ENDS = MappingProxyType(
+    {1: NoticeKind.EXPIRES_1, 7: NoticeKind.EXPIRES_7, 30: NoticeKind.EXPIRES_30}
+)
+_BOUND_BY = ("id", "server")
+
+Hold = Callable[[str, str | None], Awaitable[None]]
+
+
+async def _hold_nothing(_channel: str, _why: str | None) -> None:
+    """Hold no channel: nothing is sent from here."""
 
 
 @dataclass(slots=True)
 class Probes:
-    """Asks every channel whether a post would work now."""
+    """Asks every channel whether a post would work now. `hold` stops a channel, or (None) not."""
 
     store: Store
     channels: Mapping[str, Channel]
     timing: Timing
     clock: Clock
+    hold: Hold = _hold_nothing
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def start(self) -> None:
         """Probe every channel now, and then on its schedule."""
-        self._tasks = [asyncio.create_task(self._watch(one)) for one in self.channels.values()]
+        channels = self.channels.values()
+        self._tasks = [asyncio.create_task(self._watch(one)) for one in channels]
+        self._tasks += [
+            asyncio.create_task(self._keep_warm(one)) for one in channels if isinstance(one, Warms)
+        ]
 
     async def stop(self) -> None:
         """Ask nobody any more."""
@@ -55,14 +77,27 @@ class Probes:
             await self.clock.sleep(self._seconds(channel) * spread)
 
     def _seconds(self, channel: Channel) -> float:
-        paid = channel.config.type == "x"
-        return self.timing.probe_x_seconds if paid else self.timing.probe_seconds
+        rarely = channel.paid_reads
+        return self.timing.probe_x_seconds if rarely else self.timing.probe_seconds
+
+    async def _keep_warm(self, channel: Warms) -> None:
+        """Keep a connection open; whatever comes of it, the next time it is tried again."""
+        while True:
+            try:
+                async with asyncio.timeout(WARM_SECONDS_MAX):
+                    (gone_wrong,) = await asyncio.gather(channel.warm(), return_exceptions=True)
+                if gone_wrong is not None:
+                    log.debug("not_warm", error=type(gone_wrong).__name__)
+            except TimeoutError:
+                log.debug("not_warm", error="TimeoutError")
+            await self.clock.sleep(self.timing.warm_seconds)
 
     async def look(self, channel: Channel) -> Readiness:
         """Probe one channel, keep what was found, and tell people once if it is not ready."""
         name = channel.config.name
-        found = await probed(channel)
+        found = await self._bound(name, await probed(channel))
         await self.store.probed(name, found, found.limits)
+        await self._tell_end(name, found)
         if found.ready:
             await self.store.untell(name, NoticeKind.CHANNEL)
         else:
@@ -70,6 +105,30 @@ class Probes:
             text = f"not ready: {found.sentence} {found.remedy or ''}".strip().rstrip(".")
             await self.store.tell(NewNotice(NoticeKind.CHANNEL, text, channel=name))
         return found
+
+    async def _bound(self, name: str, found: Readiness) -> Readiness:
+        """Bind a channel to its first account; hold it where that is now another one."""
+        if not found.ready or not found.identity:
+            return found
+        bound = await self.store.bind(name, found.identity)
+        if all(bound.get(key) == found.identity.get(key) for key in _BOUND_BY):
+            await self.hold(name, None)
+            return found
+        why = f"The account is {_named(found.identity)}, not {_named(bound)} as it was."
+        await self.hold(name, why)
+        remedy = f"Find out why; if the new one is right: broadcaster channels rebind {name}."
+        return replace(found, ready=False, sentence=why, remedy=remedy)
+
+    async def _tell_end(self, name: str, found: Readiness) -> None:
+        """Tell people 30, 7 and 1 days before a token ends, each time once."""
+        days = found.days_left
+        reached = min((limit for limit in ENDS if days is not None and days <= limit), default=None)
+        for limit, kind in ENDS.items():
+            if limit != reached:
+                await self.store.untell(name, kind)
+        if reached is not None and found.ready and days is not None:
+            text = f"it ends in {days:.0f} days: {found.sentence} {found.remedy or ''}"
+            await self.store.tell(NewNotice(ENDS[reached], text.strip().rstrip("."), channel=name))
 
 
 async def probed(channel: Channel) -> Readiness:
@@ -89,3 +148,8 @@ async def probed(channel: Channel) -> Readiness:
     return Readiness(
         False, sentence, "Look at the log, and report it; posts may work all the same."
     )
+
+
+def _named(identity: Mapping[str, str]) -> str:
+    handle, where = identity.get("handle") or identity.get("id"), identity.get("server")
+    return f"{handle} on {where} (id {identity.get('id')})"

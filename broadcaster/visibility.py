@@ -8,7 +8,7 @@ at once. Looking never touches the way of an alert.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -30,14 +30,25 @@ WATCHED = timedelta(hours=12)  # a post is looked at so long at most
 LOOK_SECONDS_MAX = 30.0
 
 
+Observe = Callable[[str, float], None]
+
+
+def _unobserved(_channel: str, _seconds: float) -> None:
+    """Measure nothing."""
+
+
 @dataclass(slots=True)
 class Visibility:
-    """Looks posts up. `channels` are those that are configured."""
+    """Looks posts up. `channels` are those that are configured.
+
+    `observe` is given a channel and how many seconds a post took to be seen, once each.
+    """
 
     store: Store
     channels: Mapping[str, Channel]
     timing: Timing
     clock: Clock
+    observe: Observe = _unobserved
     _busy: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     async def run(self) -> None:
@@ -76,6 +87,8 @@ class Visibility:
         due = self._next(channel, one, seen, now)
         url = sight.url if isinstance(sight, Sight) else None
         state = await self.store.saw(Look(one.delivery.id, seen, due, alarm, url))
+        if state is State.VISIBLE and one.delivery.seen is None and seen.after_seconds is not None:
+            self.observe(channel.config.name, seen.after_seconds)
         if alarm and state:
             log.warning("not_visible", channel=channel.config.name, reason=alarm)
 
@@ -106,7 +119,7 @@ class Visibility:
     def _next(self, channel: Channel, one: ToLook, seen: Seen, now: datetime) -> datetime | None:
         """Say when to look again, None: no more."""
         until = min(one.delivery.expires, one.sent + WATCHED)
-        if now >= until or not one.in_force:
+        if now >= until:
             return None
         waits = self.timing.looks_seconds
         wait = waits[min(one.looks + 1, len(waits) - 1)]

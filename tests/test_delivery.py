@@ -94,15 +94,26 @@ def test_failures_are_four_and_say_why(failure: Failure, outcome: str) -> None:
     assert len(Failure.__subclasses__()) == 4
 
 
+PICTURE = Media("c1", "Rauch", "image/png", 1200, 675, digest="d1", url="https://a/b.png")
+
+
 def test_a_message_shows_what_goes_out() -> None:
     """An answer shows text, language and pictures, and lengths where a network has a limit."""
     plain = Message("Feuer", "de")
     assert plain.to_json() == {"text": "Feuer", "language": "de", "media": []}
-    full = Message("Feuer", "de", "Betreff", "{}", (Media("https://a/b", "Rauch"),), 5, 280)
+    full = Message("Feuer", "de", "Betreff", "{}", (PICTURE,), 5, 280)
     assert full.to_json() == {
         "text": "Feuer",
         "language": "de",
-        "media": [{"url": "https://a/b", "alt": "Rauch"}],
+        "media": [
+            {
+                "url": "https://a/b.png",
+                "alt": "Rauch",
+                "type": "image/png",
+                "width": 1200,
+                "height": 675,
+            }
+        ],
         "subject": "Betreff",
         "length": 5,
         "limit": 280,

@@ -19,7 +19,7 @@ from broadcaster.intake.faults import SHOWN_MAX, Fault, Invalid, Unfit, invalid
 from broadcaster.intake.json import read
 from broadcaster.intake.permits import permit, permit_sender
 from broadcaster.intake.plan import Draft, Planner, Version, as_delivery
-from broadcaster.record import Acceptance, Accepted, Plan, Refused
+from broadcaster.record import Acceptance, Accepted, Card, Plan, Refused
 from broadcaster.store import Store
 
 _CANCEL_TRIES = 5
@@ -119,14 +119,31 @@ class Intake:
 
         Raises Malformed, Invalid, Forbidden or Refused, as `submit` would.
         """
+        draft = await self._preview(body, caller)
+        rows = [(as_delivery(one, draft.accepted), ()) for one in draft.deliveries]
+        return answer.alert_json(draft.accepted, rows, draft.accepted.accepted)
+
+    async def preview_card(
+        self, body: bytes, caller: Caller, channel: str | None, part: str | None
+    ) -> Card | None:
+        """Return the card that goes with a text, None if there is none there. Raises as `preview`.
+
+        `channel` and `part` None: the first that has one.
+        """
+        draft = await self._preview(body, caller)
+        for one in draft.deliveries:
+            wanted = channel in {None, one.channel} and part in {None, one.part}
+            if wanted and one.message and one.message.media:
+                return draft.cards[one.message.media[0].card]
+        return None
+
+    async def _preview(self, body: bytes, caller: Caller) -> Draft:
         now = self.clock.now()
         version, said = await self._place(await self._read(body), caller)
         if version.replaces is None:
             number = f"{self.planner.year(now)}-{_PREVIEW_NUMBER}"
             version = replace(version, incident=number)
-        draft = self.planner.draft(said, version, caller, now)
-        rows = [(as_delivery(one, draft.accepted), ()) for one in draft.deliveries]
-        return answer.alert_json(draft.accepted, rows, now)
+        return self.planner.draft(said, version, caller, now)
 
     async def cancel(
         self, alert: str, caller: Caller, *, text: str | None = None, language: str | None = None
@@ -240,7 +257,7 @@ def _refuse_unfit(draft: Draft, *, strict: bool) -> None:
     rule's reach.
     """
     faults = [Fault("", one, "channel-unfit") for one in draft.unfit]
-    none_out = all(one.state is not State.QUEUED for one in draft.deliveries)
+    none_out = all(one.state is State.WITHHELD for one in draft.deliveries)
     if none_out and (faults or not draft.deliveries):
         raise Invalid("no-channel", "No channel could carry this alert.", faults)
     if strict and faults:

@@ -24,12 +24,12 @@ from broadcaster.alert import (
     Submission,
 )
 from broadcaster.auth import Caller
-from broadcaster.channels import Channel, Limits
+from broadcaster.channels import Channel, Corrects, Limits
 from broadcaster.config import Config
-from broadcaster.delivery import Delivery, Message, State, delivery_key
+from broadcaster.delivery import CORRECTION, Delivery, Message, State, delivery_key
 from broadcaster.facts import primary
-from broadcaster.intake import clearing
-from broadcaster.record import Accepted, Plan, Planned
+from broadcaster.intake import clearing, pictures
+from broadcaster.record import Accepted, Card, Plan, Planned
 from broadcaster.render import Facts, Rendered, Renderer
 
 NEVER_CARRIED = "never carried the warning"
@@ -64,6 +64,7 @@ class Draft:
     deliveries: list[Planned] = field(default_factory=list)
     unfit: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    cards: dict[str, Card] = field(default_factory=dict)  # by name: channels share them
 
 
 def ends(said: Submission, version: Version) -> bool:
@@ -123,6 +124,8 @@ class Planner:
             late=self._late(accepted),
             day_start=self._local(now).replace(hour=0, minute=0, second=0, microsecond=0),
             deliver_until=now + timing.all_clear if accepted.ended_at else None,
+            cards=tuple(draft.cards.values()),
+            card_wait=timedelta(seconds=timing.card_seconds),
         )
 
     def _local(self, now: datetime) -> datetime:
@@ -178,9 +181,52 @@ class Planner:
             draft.warnings += self._left_behind(draft.accepted.alert, version, channel)
 
     def _add(self, draft: Draft, facts: Facts, channel: Channel, rule: str | None) -> None:
-        for rendered in self._render(facts, channel):
+        parts = [
+            self._illustrated(draft, facts, channel, one) for one in self._render(facts, channel)
+        ]
+        for rendered in parts:
             draft.deliveries.append(_row(draft, channel, rendered, rule=rule, by_rule=False))
             _warn(draft, f"{channel.config.name} ({rendered.part})", rendered)
+        if facts.replaces and isinstance(channel, Corrects):
+            draft.deliveries += self._corrections(draft, facts, channel, parts)
+
+    def _illustrated(
+        self, draft: Draft, facts: Facts, channel: Channel, rendered: Rendered
+    ) -> Rendered:
+        """Give a text its card, where the network takes one, and say where a person posts it."""
+        message = rendered.message
+        if message is None:
+            return rendered
+        if channel.by_hand:
+            message = replace(message, link=channel.by_hand)
+        if channel.picture and (
+            drawn := pictures.picture(self.renderer, facts, message.language, channel.picture)
+        ):
+            media, card = drawn
+            draft.cards[card.name] = card
+            message = replace(message, media=(media,))
+        return replace(rendered, message=message)
+
+    def _corrections(
+        self, draft: Draft, facts: Facts, channel: Channel, parts: Sequence[Rendered]
+    ) -> list[Planned]:
+        """Mark what an earlier version left on a network where posts can be edited."""
+        accepted, name = draft.accepted, channel.config.name
+        return [
+            Planned(
+                id=f"{accepted.id}.{len(draft.deliveries) + number}",
+                channel=name,
+                type=channel.config.type,
+                part=(part := f"{one.part}{CORRECTION}"),
+                state=State.QUEUED,
+                key=delivery_key(accepted.id, name, part),
+                message=pictures.pointer(self.renderer, facts, one.message.language),
+                only_if_carried=True,
+                otherwise=NEVER_CARRIED,
+            )
+            for number, one in enumerate(parts, 1)
+            if one.message
+        ]
 
     def _left_behind(self, said: Alert, version: Version, channel: Channel) -> Iterator[str]:
         """Name the languages in which a channel showed the warning and is not told of this."""
@@ -300,7 +346,7 @@ def _row(
         channel=name,
         type=channel.config.type,
         part=rendered.part,
-        state=State.QUEUED if fits else State.WITHHELD,
+        state=_state(channel) if fits else State.WITHHELD,
         key=delivery_key(accepted.id, name, rendered.part),
         message=rendered.message,
         reason=None if fits else rendered.reason,
@@ -309,6 +355,11 @@ def _row(
         posts_per_day_max=guard,
         tell=guard is not None or not (fits or by_rule),
     )
+
+
+def _state(channel: Channel) -> State:
+    """A person posts where the network lets no program do it."""
+    return State.WAITING if channel.by_hand else State.QUEUED
 
 
 def _warn(draft: Draft, where: str, rendered: Rendered) -> None:
@@ -363,7 +414,10 @@ def as_delivery(planned: Planned, accepted: Accepted) -> Delivery:
 def content_hash(deliveries: Sequence[Planned]) -> str:
     """Return the SHA-256 over all rendered messages, in a fixed order, in hex."""
     said = sorted(
-        [one.channel, one.part, one.message.subject or "", one.message.text]
+        [
+            *(one.channel, one.part, one.message.subject or "", one.message.text),
+            *(media.card for media in one.message.media),
+        ]
         for one in deliveries
         if one.message
     )

@@ -79,5 +79,6 @@ def retracted(db: Database, delivery_id: str, actor: str, now: datetime) -> Deli
     if State(row["state"]) not in OUT:
         raise Refused("not-out", f"only what is out can be taken down; it is {row['state']}")
     journal.move(db, [Move(row, State.RETRACTED, "taken down on purpose")], now)
+    journal.close_notices(db, now, [delivery_id])
     journal.note(db, Deed(actor, "retract", delivery_id, {"channel": row["channel"]}), now)
     return replace(delivery_of(row), state=State.RETRACTED)

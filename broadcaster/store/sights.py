@@ -70,15 +70,11 @@ _LAST_TOLD = (
 
 @dataclass(frozen=True, slots=True)
 class ToLook:
-    """A post that is due for a look. `sent`: when the network took it. `looks`: how many so far.
-
-    `in_force`: its alert is the newest of its incident.
-    """
+    """A post that is due for a look. `sent`: when the network took it. `looks`: how many so far."""
 
     delivery: Delivery
     sent: datetime
     looks: int
-    in_force: bool
 
 
 def begin(db: Database, posts: Iterable[tuple[str, str, datetime | None]], now: datetime) -> None:
@@ -92,24 +88,30 @@ def begin(db: Database, posts: Iterable[tuple[str, str, datetime | None]], now: 
 
 
 def due(db: Database, now: datetime, most: int) -> list[ToLook]:
-    """Return posts whose look is due; what is not out any more is looked at no more."""
+    """Return posts whose look is due; what is not out, or was replaced, is looked at no more."""
     found = []
     for row in db.rows(_DUE, now=to_us(now), most=most):
         try:
             one = delivery_of(row)
         except UNREADABLE:
-            later(db, row["id"], None)
+            _over(db, row["id"], now)
             continue
-        if one.state not in OUT:
-            later(db, row["id"], None)
+        if one.state not in OUT or row["newest"] != row["alert"]:
+            _over(db, row["id"], now)
             continue
-        found.append(ToLook(one, from_us(row["sent"]), row["looks"], row["newest"] == row["alert"]))
+        found.append(ToLook(one, from_us(row["sent"]), row["looks"]))
     return found
 
 
 def later(db: Database, delivery_id: str, due: datetime | None) -> None:
     """Look again then, or (None) no more; this look showed nothing."""
     db.change(_LATER, of=delivery_id, to_due=maybe_us(due))
+
+
+def _over(db: Database, delivery_id: str, now: datetime) -> None:
+    """It is looked at no more: nobody need act on what was seen."""
+    later(db, delivery_id, None)
+    db.change(_CLOSE, of=delivery_id, at=to_us(now))
 
 
 @dataclass(frozen=True, slots=True)

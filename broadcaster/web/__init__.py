@@ -21,6 +21,7 @@ from broadcaster.intake.alerts import Intake
 from broadcaster.record import Role
 from broadcaster.store import Store
 from broadcaster.web.alerts import Alerts, shown
+from broadcaster.web.cards import Cards, Draw, Picture
 from broadcaster.web.channels import Channels
 from broadcaster.web.control import PREFIX, Control, local_peer
 from broadcaster.web.events import Pace, Streams
@@ -41,7 +42,8 @@ class Services:
     """All that the web stands on. `readiness` gives the reasons why not; none: ready.
 
     `take_down` takes a post off its network (raises a Failure). `resume` ends a channel's pause:
-    a person says that its trouble is mended.
+    a person says that its trouble is mended; `release` says (channel, who) that its account is the
+    right one. `picture` gives a drawn card's file, `draw` draws what a card shows.
     """
 
     store: Store
@@ -54,6 +56,9 @@ class Services:
     metrics: Metrics
     take_down: Callable[[Delivery], Awaitable[None]]
     resume: Callable[[str], Awaitable[None]]
+    release: Callable[[str, str], Awaitable[bool]]
+    picture: Picture
+    draw: Draw
     pace: Pace = field(default_factory=Pace)
 
 
@@ -74,6 +79,7 @@ def make_app(services: Services) -> web.Application:
         *orders.routes(),
         *streams.routes(),
         *channels.routes(),
+        *Cards(services.picture, services.draw, services.intake, services.server).routes(),
         *Health(services.readiness).routes(),
         *services.metrics.routes(is_open=services.server.open_metrics),
     ]
@@ -85,6 +91,7 @@ def make_app(services: Services) -> web.Application:
         services.server,
         services.clock,
         services.readiness,
+        services.release,
     )
     for route in (*public, *control.routes()):
         _add(app, route, services)

@@ -10,7 +10,7 @@ import os
 import pwd
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -69,6 +69,7 @@ class Control:
     server: Server
     clock: Clock
     readiness: Callable[[], Sequence[str]]
+    release: Callable[[str, str], Awaitable[bool]]
 
     def routes(self) -> list[Route]:
         """Give the routes of this room; they are not part of the public description."""
@@ -79,6 +80,7 @@ class Control:
             ("POST", "keys", self.create),
             ("DELETE", "keys/{name}", self.revoke),
             ("POST", "backup", self.backup),
+            ("POST", "channels/{name}/rebind", self.rebind),
         )
         return [
             Route(method, PREFIX + path, handler.__name__, "", handler, Role.ADMIN)
@@ -141,6 +143,14 @@ class Control:
             raise Problem(404, "unknown-key", "There is no active key of this name.")
         await self.keyring.reload()
         return shown(key_json(key))
+
+    async def rebind(self, request: web.Request, caller: Caller) -> web.Response:
+        """Let a channel go on with the account it has now; it is bound to it by a probe."""
+        name = request.match_info["name"]
+        if not name.isprintable() or not await self.release(name, caller.actor):
+            raise Problem(404, "unknown-channel", "There is no channel of this name.")
+        found = next((one for one in await self.channels.listed() if one["name"] == name), None)
+        return shown(found or {"name": name})
 
     async def backup(self, request: web.Request, caller: Caller) -> web.Response:
         """Write a consistent copy of the store."""

@@ -14,12 +14,31 @@ from prometheus_client.registry import Collector
 
 from broadcaster.auth import Caller
 from broadcaster.clock import Clock
-from broadcaster.record import Role
+from broadcaster.delivery import Readiness
+from broadcaster.record import ChannelRow, Role
 from broadcaster.store import Store
 from broadcaster.web.routes import Route
 
 CACHED_SECONDS = 5.0
 _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 15, 20)
+_VISIBLE_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 300)
+_READINESS: tuple[tuple[str, str, Callable[[Readiness], float | None]], ...] = (
+    (
+        "broadcaster_channel_ready",
+        "1 if the last probe found that a post would work.",
+        lambda found: float(found.ready),
+    ),
+    (
+        "broadcaster_channel_days_left",
+        "Days until a credential or the version of an API ends.",
+        lambda found: found.days_left,
+    ),
+    (
+        "broadcaster_channel_quota_left",
+        "Posts or units the network still allows.",
+        lambda found: found.quota_left,
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +48,12 @@ class Snapshot:
     at: float = float("-inf")
     oldest_due: datetime | None = None
     notices_not_told: int = 0
+    channels: Sequence[ChannelRow] = ()
 
 
 @dataclass(slots=True, eq=False)
 class Metrics(Collector):
-    """The daemon's metrics. Give `attempt_seconds` to the dispatcher, which observes it.
+    """The daemon's metrics. The dispatcher observes `attempt_seconds`, looks `visible_seconds`.
 
     `stuck_threads` counts blocking calls that never ended, by channel.
     """
@@ -43,6 +63,7 @@ class Metrics(Collector):
     readiness: Callable[[], Sequence[str]]
     stuck_threads: Callable[[], Mapping[str, int]]
     attempt_seconds: Histogram
+    visible_seconds: Histogram
     registry: CollectorRegistry
     _seen: Snapshot = Snapshot()
 
@@ -53,6 +74,7 @@ class Metrics(Collector):
                 self.clock.elapsed(),
                 await self.store.oldest_due(),
                 await self.store.untold(self.store.due_now()),
+                await self.store.channels(),
             )
         return generate_latest(self.registry)
 
@@ -63,6 +85,7 @@ class Metrics(Collector):
         )
         yield self._deliveries()
         yield self._stuck()
+        yield from self._readiness()
         for name, sentence, value in self._gauges():
             yield GaugeMetricFamily(name, sentence, value=value)
 
@@ -81,6 +104,16 @@ class Metrics(Collector):
         for channel, count in sorted(self.stuck_threads().items()):
             family.add_metric((channel,), count)
         return family
+
+    def _readiness(self) -> Iterable[Metric]:
+        """What probes found of each channel; what is not known is left out."""
+        for name, sentence, value in _READINESS:
+            family = GaugeMetricFamily(name, sentence, labels=("channel",))
+            for row in self._seen.channels:
+                found = value(row.readiness) if row.readiness else None
+                if found is not None:
+                    family.add_metric((row.name,), found)
+            yield family
 
     def _gauges(self) -> list[tuple[str, str, float]]:
         due = self._seen.oldest_due
@@ -130,6 +163,13 @@ def make_metrics(
         buckets=_BUCKETS,
         registry=registry,
     )
-    metrics = Metrics(store, clock, readiness, stuck_threads, seconds, registry)
+    visible = Histogram(
+        "broadcaster_visible_seconds",
+        "From the network's answer until the post was seen.",
+        ("channel",),
+        buckets=_VISIBLE_BUCKETS,
+        registry=registry,
+    )
+    metrics = Metrics(store, clock, readiness, stuck_threads, seconds, visible, registry)
     registry.register(metrics)
     return metrics

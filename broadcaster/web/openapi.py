@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from broadcaster import __version__
 from broadcaster.answer import AlertState
-from broadcaster.delivery import Outcome, State
+from broadcaster.delivery import Act, Outcome, State
 from broadcaster.web.problems import CONTENT_TYPE
 from broadcaster.web.routes import Parameter, Route
 
@@ -37,9 +37,12 @@ _STREAM = {
         },
     },
 }
+_PICTURE = {"type": "string", "contentMediaType": "image/png"}
 _TEXTS: dict[str, tuple[str, dict[str, Any]]] = {
     "follow": ("text/event-stream", _STREAM),
     "metrics": ("text/plain", _TEXT),
+    "card": ("image/*", _PICTURE),
+    "preview_card": ("image/*", _PICTURE),
 }
 
 
@@ -110,16 +113,42 @@ ANSWERS: dict[str, dict[str, Any]] = {
             "message": _maybe(_named("Message")),
             "remote_id": _maybe(_TEXT),
             "url": _maybe(_TEXT),
+            "note": _maybe(_TEXT) | {"description": "What is not as planned: posted without card."},
+            "seen": _maybe(_named("Seen")),
             "since": _TIME,
             "told": {"type": "boolean", "description": "On-call staff know of its trouble."},
             "attempts": _list(_named("Attempt")),
         }
     ),
     "Message": _object(
-        {"text": _TEXT, "language": _TEXT, "media": _list({"type": "object"})},
+        {"text": _TEXT, "language": _TEXT, "media": _list(_named("Media"))},
         subject=_TEXT,
         length=_WHOLE,
         limit=_WHOLE,
+        link={"type": "string", "description": "Where a person posts it by hand."},
+        missing={"type": "string", "description": "Why its picture does not go with it."},
+        act={"enum": [Act.CORRECT], "description": "It marks an older post as overtaken."},
+    ),
+    "Media": _object(
+        {
+            "url": _maybe(_TEXT) | {"description": "Null until the card is drawn."},
+            "alt": _TEXT,
+            "type": _TEXT,
+            "width": _WHOLE,
+            "height": _WHOLE,
+        }
+    ),
+    "Seen": _object(
+        {
+            "there": {"type": "boolean", "description": "The post is there as it was posted."},
+            "public": {"type": "boolean", "description": "Seen logged out or app-only."},
+            "looked": _TIME,
+            "looks": _WHOLE,
+            "after_seconds": _maybe({"type": "number"}),
+            "text_hash": _maybe(_TEXT),
+            "reason": _maybe(_TEXT),
+            "counts": {"type": "object", "additionalProperties": _WHOLE},
+        }
     ),
     "Attempt": _object(
         {

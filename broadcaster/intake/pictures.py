@@ -1,0 +1,61 @@
+"""What plans add to texts: the card that goes along, and the pointer an older post gets."""
+
+from __future__ import annotations
+
+from broadcaster.channels import Picture
+from broadcaster.delivery import Act, Media, Message
+from broadcaster.drawing import Spec
+from broadcaster.facts import Facts
+from broadcaster.record import Card
+from broadcaster.render import CardWords, Renderer
+
+_MORE = "…"
+
+
+def picture(
+    renderer: Renderer, facts: Facts, language: str, form: Picture
+) -> tuple[Media, Card] | None:
+    """Return the picture a post takes along, and the card to be drawn; None where words lack.
+
+    The same words in the same form are one card, whichever channels take it.
+    """
+    words = renderer.card(facts, language)
+    if words is None:
+        return None
+    spec = _spec(facts, language, words, form)
+    alt = _at_most(words.alt, form.alt_maximum)
+    media = Media(spec.name(), alt, form.kind, form.width, form.height, form.required)
+    return media, Card(spec.name(), spec.to_json(), form.kind)
+
+
+def _spec(facts: Facts, language: str, words: CardWords, form: Picture) -> Spec:
+    first = facts.alert.info[0]
+    return Spec(
+        language=language,
+        kind=facts.kind,
+        severity=first.severity.value,
+        category=first.category[0].value,
+        mark=words.mark,
+        level=words.level,
+        title=words.title,
+        place=words.place,
+        action=words.action,
+        time=words.time,
+        source=words.source,
+        reference=words.reference,
+        note=words.note,
+        width=form.width,
+        height=form.height,
+        kind_of_file=form.kind,
+    )
+
+
+def _at_most(text: str, maximum: int) -> str:
+    if len(text) <= maximum:
+        return text
+    return text[: maximum - len(_MORE)].rsplit(" ", 1)[0].rstrip() + _MORE
+
+
+def pointer(renderer: Renderer, facts: Facts, language: str) -> Message:
+    """Return what an older post is made to begin with. Raises TextError."""
+    return Message(renderer.pointer(facts, language), language, act=Act.CORRECT)
