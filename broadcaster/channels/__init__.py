@@ -223,7 +223,9 @@ def card_path(state_directory: Path, digest: str, kind: str) -> Path:
     return state_directory / "cards" / f"{digest}.{kind.partition('/')[2]}"
 
 
-_NOT_CHANNELS = frozenset({"graph", "http", "pool", "tokens", "wire", "xrpc"})
+_NOT_CHANNELS = frozenset(
+    {"clip", "google", "graph", "http", "pool", "tokens", "upload", "wire", "xrpc"}
+)
 
 
 def types() -> list[str]:
