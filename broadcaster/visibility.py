@@ -87,8 +87,8 @@ class Visibility:
         due = self._next(channel, one, seen, now)
         url = sight.url if isinstance(sight, Sight) else None
         state = await self.store.saw(Look(one.delivery.id, seen, due, alarm, url))
-        if state is State.VISIBLE and one.delivery.seen is None and seen.after_seconds is not None:
-            self.observe(channel.config.name, seen.after_seconds)
+        if state is State.VISIBLE and (seconds := _first_seen(one.delivery.seen, seen)) is not None:
+            self.observe(channel.config.name, seconds)
         if alarm and state:
             log.warning("not_visible", channel=channel.config.name, reason=alarm)
 
@@ -174,3 +174,9 @@ def _kept(before: Seen | None, found: Seen) -> Seen:
         found.public,
         found.counts or before.counts,
     )
+
+
+def _first_seen(before: Seen | None, seen: Seen) -> float | None:
+    """Return how long it took, if this look was the first that saw it."""
+    known = before is not None and before.after_seconds is not None
+    return None if known else seen.after_seconds

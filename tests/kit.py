@@ -33,6 +33,7 @@ SHORT = Timing(
     waits_seconds=(0, 0.02, 0.05, 0.1),
     server_key_read_seconds=0.03,
     caller_id_read_seconds=0.02,
+    two_steps_read_seconds=0.02,
     read_back_seconds=(0.03, 0.06, 0.12),
     order_hold_seconds=0.4,
     unknown_told_seconds=0.5,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from broadcaster import probes as room
 from broadcaster.clock import SystemClock
-from broadcaster.config import ChannelConfig, Timing
+from broadcaster.config import Timing
 from broadcaster.delivery import Readiness
 from broadcaster.probes import Probes, probed
 from broadcaster.record import NoticeKind, StorageFull, StoreUnavailable
@@ -19,6 +19,8 @@ from broadcaster.store import Store
 from tests.kit import FakeChannel, eventually
 
 WELL = Readiness(True, "ready", limits={"maximum": 500})
+CITY = Readiness(True, "ready", identity={"id": "1", "handle": "@city", "server": "ruhr.example"})
+OTHER = replace(CITY, identity={"id": "2", "handle": "@city", "server": "ruhr.example"})
 TOKEN = Readiness(False, "The token is not accepted.", "Make a new one.")
 
 
@@ -100,8 +102,7 @@ async def test_then_it_is_looked_at_on_its_schedule(sqlite_store: Store) -> None
 
 async def test_x_is_looked_at_rarely(sqlite_store: Store) -> None:
     """X charges for reads: every 6 hours +-20 %."""
-    x, clock = Probed("one"), Steps()
-    x.config = ChannelConfig(name="one", type="x")
+    x, clock = Probed("one", paid_reads=True), Steps()
     async with running(sqlite_store, clock, x):
         await eventually(lambda: len(clock.waits) == 1)
     assert 17_280 <= clock.waits[0] <= 25_920
@@ -251,3 +252,112 @@ async def test_what_a_probe_found_and_could_not_be_kept_is_looked_at_again(
         await eventually(lambda: len(clock.waits) == 1)
         clock.gate.release()
         await eventually(lambda: one.looks == 2)
+
+
+# The account a channel is bound to
+
+
+async def test_another_account_under_the_same_name_holds_the_channel(sqlite_store: Store) -> None:
+    """It is not ready, people are told what to do, and it goes on when the account is right."""
+    one = Probed("one", found=[CITY, OTHER, CITY])
+    held: list[str | None] = []
+
+    async def hold(_channel: str, why: str | None) -> None:
+        held.append(why)
+
+    looking = Probes(sqlite_store, {"one": one}, Timing(), SystemClock(), hold)
+    assert (await looking.look(one)).ready
+    found = await looking.look(one)
+    assert not found.ready
+    assert found.sentence == (
+        "The account is @city on ruhr.example (id 2), not @city on ruhr.example (id 1) as it was."
+    )
+    assert found.remedy is not None
+    assert "broadcaster channels rebind one" in found.remedy
+    assert len(await told(sqlite_store)) == 1
+    assert (await looking.look(one)).ready
+    assert held == [None, found.sentence, None]
+    assert await told(sqlite_store) == []
+
+
+async def test_a_new_handle_is_still_the_same_account(sqlite_store: Store) -> None:
+    """Accounts are known by id and server; what they are called may change."""
+    renamed = replace(CITY, identity={**CITY.identity, "handle": "@dortmund"})
+    one = Probed("one", found=[CITY, renamed])
+    looking = looker(sqlite_store, one)
+    await looking.look(one)
+    assert (await looking.look(one)).ready
+
+
+async def test_a_person_can_bind_a_channel_anew(sqlite_store: Store) -> None:
+    """After that the account of the next good probe is the right one; it is in the audit trail."""
+    one = Probed("one", found=[CITY, OTHER])
+    looking = looker(sqlite_store, one)
+    await looking.look(one)
+    assert not (await looking.look(one)).ready
+    assert await sqlite_store.rebind("one", "person")
+    assert (await looking.look(one)).ready
+    assert not await sqlite_store.rebind("nobody", "person")
+    (row, *_) = [row for row in await sqlite_store.channels() if row.name == "one"]
+    assert row.bound == OTHER.identity
+    (entry, *_) = await sqlite_store.audit()
+    assert (entry.action, entry.object) == ("rebind", "one")
+
+
+async def test_a_probe_that_is_not_well_binds_nothing(sqlite_store: Store) -> None:
+    """Whom a broken token names is no proof of anything."""
+    one = Probed("one", found=[replace(OTHER, ready=False), CITY])
+    looking = looker(sqlite_store, one)
+    await looking.look(one)
+    assert (await looking.look(one)).ready
+
+
+# What ends before long
+
+
+async def ends(store: Store) -> list[str]:
+    """Give the alarms of what ends."""
+    matters = await store.open_notices()
+    return [one.notice.kind.value for one in matters if "expires" in one.notice.kind]
+
+
+async def test_the_end_of_a_token_is_told_thirty_seven_and_one_day_before(
+    sqlite_store: Store,
+) -> None:
+    """Each once; a renewed token takes the alarm back."""
+    days = [31.0, 30.0, 29.0, 7.0, 6.5, 1.0, 0.5, 60.0]
+    one = Probed("one", found=[replace(WELL, days_left=left) for left in days])
+    looking = looker(sqlite_store, one)
+    seen = []
+    for _ in days:
+        await looking.look(one)
+        seen.append(await ends(sqlite_store))
+    thirty, seven, last = ["expires-30"], ["expires-7"], ["expires-1"]
+    assert seen == [[], thirty, thirty, seven, seven, last, last, []]
+
+
+# Warm connections
+
+
+@dataclass
+class Warm(Probed):
+    """A network to which a connection is kept open."""
+
+    warmed: int = 0
+    faults: list[Exception] = field(default_factory=list)
+
+    async def warm(self) -> None:
+        self.warmed += 1
+        if self.faults:
+            raise self.faults.pop(0)
+
+
+async def test_a_connection_is_kept_warm_whatever_comes_of_it(sqlite_store: Store) -> None:
+    """Every 45 s; a failure nobody foresaw ends nothing, and a channel without it is left alone."""
+    warm, plain, clock = Warm("one", faults=[KeyError("shape")]), Probed("two"), Steps()
+    async with running(sqlite_store, clock, warm, plain):
+        for times in range(1, 4):
+            await eventually(lambda: warm.warmed == times)  # noqa: B023 - ends in this turn
+            for _ in range(3):
+                clock.gate.release()
+    assert 45.0 in clock.waits

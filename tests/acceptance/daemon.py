@@ -215,6 +215,7 @@ connect_seconds = 1
 waits_seconds = [0, 0.1, 0.2, 0.4, 0.8]
 server_key_read_seconds = 0.2
 caller_id_read_seconds = 0.1
+two_steps_read_seconds = 0.2
 read_back_seconds = [0.2, 0.5, 1.0]
 unknown_told_seconds = 1
 next_target_seconds = 2
