@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +23,12 @@ _WEBHOOK_SECRET = "whsec_YmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtYmVuY2g="  # noqa: S105
 
 @asynccontextmanager
 async def _child(
-    *command: str, log: Path | None = None
+    *command: str, log: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run `python -m ...` and end it with the block; its standard error goes into `log`."""
+    """Run `python -m ...` and end it with the block; its standard error goes into `log`.
+
+    `environment` comes beside what is there.
+    """
     with (log or Path(os.devnull)).open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -35,6 +38,7 @@ async def _child(
             stdout=asyncio.subprocess.PIPE,
             stderr=errors if log else None,
             limit=2**20,
+            env={**os.environ, **(environment or {})},
         )
     try:
         yield process
@@ -75,10 +79,13 @@ class Sinks:
 
     async def order(self, expect: int, latency_seconds: float) -> None:
         """Say how many sinks make an alert complete, and how long each answer takes."""
+        await self.say(json.dumps({"expect": expect, "latency": latency_seconds}))
+
+    async def say(self, order: str) -> None:
+        """Give one order and wait until it is obeyed."""
         if self.process.stdin is None:
             raise RuntimeError("the sinks were started without a pipe")
         self._set.clear()
-        order = json.dumps({"expect": expect, "latency": latency_seconds})
         self.process.stdin.write(order.encode() + b"\n")
         await self._set.wait()
 
@@ -114,7 +121,21 @@ class Sinks:
 @asynccontextmanager
 async def sinks(count: int) -> AsyncIterator[Sinks]:
     """Run `count` receivers."""
-    async with _child("bench.sinks", str(count)) as process:
+    async with _receivers("bench.sinks", str(count)) as running:
+        yield running
+
+
+@asynccontextmanager
+async def distant(count: int, one_way_seconds: float, directory: Path) -> AsyncIterator[Sinks]:
+    """Run `count` far receivers that speak TLS; DIRECTORY/ca.pem is what a client must trust."""
+    order = ("bench.distant", str(count), str(one_way_seconds), str(directory))
+    async with _receivers(*order) as running:
+        yield running
+
+
+@asynccontextmanager
+async def _receivers(*command: str) -> AsyncIterator[Sinks]:
+    async with _child(*command) as process:
         running = Sinks(process, json.loads(await _line(process)))
         listening = asyncio.create_task(running.listen())
         try:
@@ -181,11 +202,14 @@ class Started:
 
 
 @asynccontextmanager
-async def started(directory: Path, channels: str) -> AsyncIterator[Started]:
+async def started(
+    directory: Path, channels: str, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Started]:
     """Start a daemon with these channels (TOML) and wait until it is ready."""
     config, log = _configuration(directory, channels), directory / "log"
     begun = time.monotonic()
-    async with _child("broadcaster", "serve", "--config", str(config), log=log) as process:
+    serve = ("broadcaster", "serve", "--config", str(config))
+    async with _child(*serve, log=log, environment=environment) as process:
         port = await _ready(process, log)
         yield Started(process.pid, port, time.monotonic() - begun)
 
@@ -193,10 +217,19 @@ async def started(directory: Path, channels: str) -> AsyncIterator[Started]:
 @asynccontextmanager
 async def daemon(directory: Path, ports: Sequence[int]) -> AsyncIterator[Target]:
     """Run a daemon with one webhook channel for each of these ports."""
-    async with started(directory, webhooks(ports)) as running:
+    async with posting(directory, webhooks(ports), len(ports)) as target:
+        yield target
+
+
+@asynccontextmanager
+async def posting(
+    directory: Path, channels: str, receivers: int, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Target]:
+    """Run a daemon with these channels (TOML), and be allowed to post to it."""
+    async with started(directory, channels, environment) as running:
         key = await _make_key(directory / "broadcaster.sock")
         async with _session(f"http://127.0.0.1:{running.port}", key) as session:
-            yield Target("the daemon", session, running.pid, len(ports))
+            yield Target("the daemon", session, running.pid, receivers)
 
 
 def _configuration(directory: Path, channels: str) -> Path:
@@ -211,10 +244,10 @@ def _configuration(directory: Path, channels: str) -> Path:
     return path
 
 
-def webhooks(ports: Sequence[int]) -> str:
-    """Return the configuration of one webhook channel per port."""
+def webhooks(ports: Sequence[int], secure: str = "") -> str:
+    """Return the configuration of one webhook channel per port; `secure` is "s" for TLS."""
     return "".join(
-        f'[channels.sink-{port}]\ntype = "webhook"\nurl = "http://127.0.0.1:{port}/"\n'
+        f'[channels.sink-{port}]\ntype = "webhook"\nurl = "http{secure}://127.0.0.1:{port}/"\n'
         'secret_file = "secret"\n'
         for port in ports
     )

@@ -15,6 +15,11 @@ from bench.children import Sinks, Target
 _numbers = itertools.count(1)
 
 
+def next_number() -> int:
+    """Return an alert's number that was never used before."""
+    return next(_numbers)
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """How often, and how many."""
@@ -39,7 +44,7 @@ async def last_arrival(target: Target, sinks: Sinks, *, latency_ms: int, posts: 
     await sinks.order(target.receivers, latency)
     taken = []
     for _ in range(posts + 1):
-        number, started = next(_numbers), time.monotonic_ns()
+        number, started = next_number(), time.monotonic_ns()
         await target.post(number)
         [arrived] = await sinks.complete([number])
         taken.append((arrived - started) / 1e6)
@@ -57,8 +62,8 @@ async def acks(target: Target, sinks: Sinks, disk: machine.Disk, times: int) -> 
     with_store, without, syncs = [], [], []
     for _ in range(times):
         syncs.append(disk.sync_ms())
-        without.append(await _answer_ms(target, next(_numbers), "/v1/preview"))
-        number = next(_numbers)
+        without.append(await _answer_ms(target, next_number(), "/v1/preview"))
+        number = next_number()
         with_store.append(await _answer_ms(target, number, "/v1/alerts"))
         await sinks.complete([number])
         await asyncio.sleep(0.02)
@@ -77,7 +82,7 @@ async def cpu_per_delivery(target: Target, sinks: Sinks, counts: Counts) -> floa
     before = machine.cpu_seconds(target.pid)
     posts, numbers = [], []
     for _ in range(counts.steady_alerts):
-        numbers.append(next(_numbers))
+        numbers.append(next_number())
         posts.append(asyncio.create_task(target.post(numbers[-1])))
         await asyncio.sleep(1 / counts.steady_per_second)
     await asyncio.gather(*posts)
@@ -90,7 +95,7 @@ async def cpu_per_delivery(target: Target, sinks: Sinks, counts: Counts) -> floa
 async def burst(target: Target, sinks: Sinks, alerts: int) -> float:
     """Return deliveries per second when that many alerts come at once."""
     await sinks.order(target.receivers, 0)
-    numbers = [next(_numbers) for _ in range(alerts)]
+    numbers = [next_number() for _ in range(alerts)]
     started = time.monotonic_ns()
     await asyncio.gather(*(target.post(number) for number in numbers))
     moments = await sinks.complete(numbers)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import children, machine, measure
+from bench import children, machine, measure, warm
 from bench.children import Sinks, Target
 from bench.measure import Counts
 from bench.table import Row
@@ -17,6 +17,7 @@ RATIO_MAX = 1.3
 ACK_SYNCS_MAX = 3.0
 BURST_MIN = 0.5
 RESIDENT_MB_MAX = 150.0
+ROUND_TRIP_MS = 50
 START_SECONDS_MAX = 3.0
 
 Say = Callable[[str], None]
@@ -53,6 +54,13 @@ class Results:
                 BURST_MIN,
                 at_least=True,
             ),
+            "warm": Row(
+                f"TLS, {ROUND_TRIP_MS} ms away, POST to last arrival, {first} receivers, warm",
+                "ms",
+                "one round trip",
+                RATIO_MAX,
+            ),
+            "cold": Row("the same after all connections were dropped", "ms", "one round trip"),
             "start": Row("start to ready", "s", target=START_SECONDS_MAX),
             "resident": Row("resident, all channel libraries", "MB", target=RESIDENT_MB_MAX),
             "loaded": Row(f"resident after the bursts, {first} webhooks", "MB"),
@@ -83,12 +91,16 @@ async def run(directory: Path, counts: Counts, say: Say) -> Results:
             place = directory / f"daemon-{receivers}"
             daemon = await stack.enter_async_context(children.daemon(place, ports))
             pairs.append(Pair(relay, daemon))
+        far = await stack.enter_async_context(
+            warm.distance(directory / "far", counts.receivers[0], ROUND_TRIP_MS / 1000)
+        )
         disk = stack.enter_context(contextlib.closing(machine.Disk(directory)))
         for number in range(counts.rounds):
             say(f"round {number + 1} of {counts.rounds}")
             await _arrivals(results, pairs, sinks)
             await _ack(results, pairs[0], sinks, disk)
             await _load(results, pairs[0], sinks)
+            await _far(results, far)
             await _start(results, directory / f"start-{number}", sinks.ports[0])
             results.repeated = sinks.repeated
     return results
@@ -120,6 +132,12 @@ async def _load(results: Results, pair: Pair, sinks: Sinks) -> None:
     base, own = [await measure.burst(one, sinks, counts.burst) for one in (pair.relay, pair.daemon)]
     results.rows["burst"].add(own, base)
     results.rows["loaded"].add(machine.resident_mb(pair.daemon.pid))
+
+
+async def _far(results: Results, far: warm.Distance) -> None:
+    own, cold, trip = await warm.arrivals(far, results.counts.posts)
+    results.rows["warm"].add(own, trip)
+    results.rows["cold"].add(cold, trip)
 
 
 async def _start(results: Results, directory: Path, port: int) -> None:

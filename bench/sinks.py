@@ -22,6 +22,7 @@ import uvloop
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _ALERT = re.compile(rb'"identifier":"bench\.(\d+)"')
+_NOTHING = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"  # to a HEAD, that keeps warm
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"
 
 
@@ -64,6 +65,9 @@ class Sink(asyncio.Protocol):
         self._buffer += data
         while (end := _end_of_request(self._buffer)) is not None:
             request, self._buffer = self._buffer[:end], self._buffer[end:]
+            if request.startswith(b"HEAD"):
+                self._answer(_NOTHING)
+                continue
             self._board.arrived(self._sink, request)
             self._answer_later()
 
@@ -73,9 +77,9 @@ class Sink(asyncio.Protocol):
         else:
             self._answer()
 
-    def _answer(self) -> None:
+    def _answer(self, answer: bytes = _ANSWER) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(_ANSWER)
+            self._transport.write(answer)
 
 
 def _end_of_request(buffer: bytes) -> int | None:

@@ -105,6 +105,10 @@ class Webhook:
             )
         raise http.failure_for(answer, "the receiver", self._clock.now())
 
+    async def warm(self) -> None:
+        """Keep a connection open with a HEAD of the receiver's host: it posts and signs nothing."""
+        await self._client.warm(self._url.origin())
+
     async def find(self, _delivery: Delivery) -> Receipt | None:
         """Find nothing: a receiver has no list to read.
 
