@@ -291,3 +291,62 @@ RESETS = [
 def test_a_reset_is_a_wait_only_within_reason(ahead: int, expected: timedelta | None) -> None:
     """A moment in the past, or later than anything is tried, counts as missing."""
     assert http.until(int(NOW.timestamp()) + ahead, NOW) == expected
+
+
+# Putting bytes, keeping warm, reading objects
+
+
+@pytest.mark.parametrize("fault", LOST)
+async def test_a_put_whose_answer_is_lost_is_unknown(
+    client: http.Client, stub: Stub, fault: Fault
+) -> None:
+    """Bytes that were begun to be put may be there; it is for the caller to ask how far it got."""
+    stub.answer = lambda _: fault
+    with pytest.raises(Unknown):
+        await client.put(URL(stub.url), b"bytes", {})
+
+
+async def test_a_put_without_a_connection_is_not_sent(client: http.Client) -> None:
+    """Nothing listens: nothing was put."""
+    with pytest.raises(NotSent):
+        await client.put(URL(f"http://127.0.0.1:{await closed_port()}"), b"bytes", {})
+
+
+async def test_what_a_put_was_answered_is_given_back(client: http.Client, stub: Stub) -> None:
+    """A 308 says how far an upload got; it is an answer, and never followed."""
+    stub.say(308, Range="bytes=0-4")
+    answer = await client.put(URL(stub.url), b"bytes", {"Content-Range": "bytes 0-4/9"})
+    assert (answer.status, answer.headers["range"]) == (308, "bytes=0-4")
+    assert [one.method for one in stub.requests] == ["PUT"]
+    assert stub.requests[0].body == b"bytes"
+
+
+async def test_a_warm_connection_is_the_next_posts(client: http.Client, stub: Stub) -> None:
+    """A free request opens it, and the post pays no handshake."""
+    await client.warm(URL(stub.url))
+    await post(client, stub.url)
+    assert [one.method for one in stub.requests] == ["HEAD", "POST"]
+    assert stub.connections == 1
+
+
+@pytest.mark.parametrize("fault", LOST)
+async def test_keeping_warm_never_raises(client: http.Client, stub: Stub, fault: Fault) -> None:
+    """Whatever becomes of it, the next post makes a connection of its own."""
+    stub.answer = lambda _: fault
+    await client.warm(URL(stub.url))
+
+
+@pytest.mark.parametrize(
+    ("body", "is_read"),
+    [
+        (b'{"id": "1"}', {"id": "1"}),
+        (b"[1]", {}),
+        (b"", {}),
+        (b"\xff", {}),
+        (b"[" * 100_000, {}),
+        (b"null", {}),
+    ],
+)
+def test_an_object_is_read_and_anything_else_is_none(body: bytes, is_read: object) -> None:
+    """A network that changed its answer's shape must not end an attempt with an error of ours."""
+    assert http.as_object(http.Answer(200, {}, body)) == is_read

@@ -268,3 +268,26 @@ def test_an_account_tells_receivers_apart_and_hides_a_query(tmp_path: Path) -> N
     ]
     assert len(set(accounts)) == 3
     assert "one" not in json.dumps(accounts)
+
+
+async def test_keeping_warm_posts_nothing_and_pays_the_handshake_before(
+    channel: webhook.Webhook, stub: Stub
+) -> None:
+    """A HEAD of the receiver's host, unsigned; the post after it comes on the same connection."""
+    await channel.warm()
+    await channel.send(delivery())
+    assert [(one.method, one.path) for one in stub.requests] == [
+        ("HEAD", "/"),
+        ("POST", "/hooks/alerts?via=city"),
+    ]
+    assert "webhook-signature" not in stub.requests[0].headers
+    assert stub.connections == 1
+
+
+async def test_keeping_warm_fails_quietly(tmp_path: Path) -> None:
+    """A receiver that is away is told of by the probe, not by this."""
+    setup = setup_for(tmp_path, "webhook", timing=SHORT)
+    away = f"http://127.0.0.1:{await closed_port()}/"
+    one = webhook.build(setup, settings(away, tmp_path))
+    await one.warm()
+    await one.close()
