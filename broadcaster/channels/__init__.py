@@ -224,7 +224,10 @@ def card_path(state_directory: Path, digest: str, kind: str) -> Path:
 
 
 _NOT_CHANNELS = frozenset(
-    {"clip", "google", "graph", "http", "pool", "tokens", "upload", "wire", "xrpc"}
+    {
+        *("clip", "facebook_post", "facebook_token", "google", "graph", "http", "pool", "tokens"),
+        *("upload", "wire", "xrpc"),
+    }
 )
 
 
