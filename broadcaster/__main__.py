@@ -217,18 +217,24 @@ def preview(
     config: ConfigOrNone = None,
     server: Server = None,
     key_file: KeyFile = None,
+    cards: Annotated[
+        Path | None,
+        typer.Option(help="Draw the cards too, into this directory.", file_okay=False),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what would go out: each text, its length, and why a channel would not carry it.
 
     Nothing is stored and nothing is posted.
 
-    Example: broadcaster preview alert.json --config broadcaster.toml
+    Examples: broadcaster preview alert.json --config broadcaster.toml
+
+    broadcaster preview alert.json --cards pictures --config broadcaster.toml
     """
     from broadcaster.terminal.alerts import preview as work  # noqa: PLC0415
 
     output = terminal(as_json=as_json)
-    _end(work(_target(config, server, key_file), file, output), output)
+    _end(work(_target(config, server, key_file), file, output, cards), output)
 
 
 @app.command()

@@ -142,14 +142,33 @@ def verdict(alert: Json, output: Output) -> int:
     return SOME_NOT_OUT
 
 
-async def preview(target: Target, file: Path, output: Output) -> int:
-    """Show what would go out, per delivery; nothing is stored."""
+async def preview(target: Target, file: Path, output: Output, cards: Path | None = None) -> int:
+    """Show what would go out, per delivery; nothing is stored. The cards go into `cards`."""
+    body = read_alert(file)
     async with connect(target) as client:
-        answer = await client.post_alert("/v1/preview", read_alert(file))
+        answer = await client.post_alert("/v1/preview", body)
+        drawn = await _draw(client, body, answer, cards) if cards else []
     output.document(answer)
     if not output.json:
         _show_texts(answer, output)
+        for path in drawn:
+            output.say(f"Card: {path}")
     return FINE
+
+
+async def _draw(client: Client, body: bytes, answer: Json, place: Path) -> list[Path]:
+    """Write the card of every text that takes one into a directory; the same card once."""
+    await asyncio.to_thread(place.mkdir, parents=True, exist_ok=True)
+    drawn: dict[bytes, Path] = {}
+    for one in answer["deliveries"]:
+        if not (one["message"] and one["message"]["media"]):
+            continue
+        kind, data = await client.card(body, one["channel"], one["part"])
+        path = place / f"{one['channel']}-{one['part']}.{kind.partition('/')[2]}"
+        if data not in drawn:
+            await asyncio.to_thread(path.write_bytes, data)
+            drawn[data] = path
+    return list(drawn.values())
 
 
 def _show_texts(answer: Json, output: Output) -> None:

@@ -107,6 +107,26 @@ class Client:
         headers = {"Content-Type": content_type(body), **(headers or {})}
         return await self.request("POST", path, data=body, headers=headers, seconds=seconds)
 
+    async def card(self, body: bytes, channel: str, part: str) -> tuple[str, bytes]:
+        """Return the card of an alert for one text as it would be drawn: MIME type and bytes.
+
+        Raises as `request`.
+        """
+        path = f"/v1/preview/card?channel={quote(channel)}&part={quote(part)}"
+        headers = {"Content-Type": content_type(body)}
+        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
+        try:
+            async with self._session.post(
+                self._base + path, data=body, headers=headers, timeout=timeout
+            ) as answer:
+                data = await answer.read()
+                if not answer.content_type.startswith("image/"):
+                    _read(answer, data)
+                    raise Problem(answer.status, {"detail": "the answer is no picture"})
+                return answer.content_type, data
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._lost(error) from None
+
     async def alert(self, alert_id: str) -> Json:
         """Return one alert with its deliveries and attempts."""
         answer: Json = await self.get(f"/v1/alerts/{quote(alert_id, safe='')}")
