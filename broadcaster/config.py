@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -257,6 +257,8 @@ class ChannelConfig(Table):
     """`[channels.NAME]`: what every type shares; the rest is `settings`, read by the type's file.
 
     `carries` None means the type's own default (for `x` the crisis rule, else Actual only).
+    `parts`: how several languages go out: as posts of their own, the further ones as replies to the
+    first, or all in one post.
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -264,6 +266,7 @@ class ChannelConfig(Table):
     carries: Carries | None = None
     languages: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     template: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")] | None = None
+    parts: Literal["posts", "replies", "one"] = "posts"
     settings: dict[str, Any] = {}
 
 

@@ -21,7 +21,12 @@ _ABBREVIATIONS = frozenset(
         r"\w+",
         "abs abt approx art aug bhf bspw bzgl bzw ca dec dept dez dr einschl etc evtl feb fr"
         " ggf hbf hr inkl insb jan jul jun max min mio mr mrs ms mär nov nr no nrn oct okt pl"
-        " prof red sep sept sog st std str tel u usw vgl vs zzgl zzt",
+        " prof red sep sept sog st std str tel u usw vgl vs zzgl zzt"
+        " al godz itd np ok tj tzn tzw ul woj zob"  # Polish
+        " alin aprox bld șos"  # Romanian
+        " cad doç mah no örn sok vb yakl"  # Turkish
+        " бул вул гр див др им ім млн напр обл пер пл пр просп прибл рис рр см ст стр тел тис тыс"
+        " ул",  # Ukrainian and Russian
     )
 )
 _ORDINAL = re.compile(r"(?:\d{1,2}\.[/–-]?)+")  # 5. Mai, 22./23. November

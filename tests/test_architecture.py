@@ -22,7 +22,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"alert", "clock", "config", "drawing", "logs", "measure"}),
     frozenset({"delivery"}),
     frozenset(
-        {"answer", "channels", "facts", "policy", "record", "render", "store", "texts", "wording"}
+        {"answer", "captions", "channels", "facts", "fitting", "policy", "record", "render"}
+        | {"store", "texts", "wording"}
     ),
     frozenset(
         {"audit", "auth", "cards", "dispatcher", "drawers", "intake", "notices", "probes"}

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from broadcaster.alert import Alert
 from broadcaster.channels import Escape
-from broadcaster.facts import Facts, Words, by_language, primary, words_of
+from broadcaster.facts import Facts, Words, borrowed, by_language, primary, words_of
 
 SENT = datetime(2026, 11, 22, 17, 5, tzinfo=UTC)
 
@@ -141,4 +143,52 @@ def test_blocks_are_taken_by_primary_language() -> None:
     assert list(by_language(both, None)) == ["de", "en", "tr"]
     assert by_language(both, None)["de"] is blocks[0]
     assert list(by_language(both, ("tr", "fr", "de-CH"))) == ["tr", "de"]
-    assert primary("DE-LS") == "de"
+
+
+@pytest.mark.parametrize(
+    ("tag", "language"),
+    [
+        ("DE-LS", "de-simple"),
+        ("de-ls", "de-simple"),
+        ("de-simple", "de-simple"),
+        ("de-x-ls", "de-simple"),
+        ("de-DE-simple", "de-simple"),
+        ("de-DE", "de"),
+        ("en-simple", "en-simple"),
+        ("en-LS", "en"),
+        ("zh-Hant-TW", "zh"),
+    ],
+)
+def test_leichte_sprache_is_a_language_of_its_own(tag: str, language: str) -> None:
+    """However its tag is written; its readers must not be given a text in heavy German."""
+    assert primary(tag) == language
+
+
+LONG = "Es brennt in einer Lagerhalle, und Rauch zieht nach Nordosten."
+
+
+@pytest.mark.parametrize(
+    ("said", "copies"),
+    [
+        ({"de": LONG, "en": LONG, "tr": LONG}, {"en": "de", "tr": "de"}),
+        ({"en": LONG, "de": LONG}, {"en": "de"}),
+        ({"en": LONG, "tr": LONG}, {"tr": "en"}),
+        ({"de": LONG, "DE-LS": LONG}, {"de-simple": "de"}),
+        ({"de": LONG, "en": "A warehouse is burning, and smoke is drifting north-east."}, {}),
+        ({"de": "Stromausfall", "en": "Stromausfall"}, {}),
+        ({"de": LONG[:40], "en": LONG[:40]}, {"en": "de"}),
+        ({"de": LONG[:39].strip(), "en": LONG[:39].strip()}, {}),
+        ({"de": None, "en": None}, {}),
+        ({"de": LONG, "de-AT": LONG}, {}),
+    ],
+)
+def test_a_description_repeated_word_for_word_is_borrowed(
+    said: dict[str, str | None], copies: dict[str, str]
+) -> None:
+    """From the German block or else the first; short ones may be the same in two languages."""
+    block = alert().info[0]
+    blocks = [
+        block.model_copy(update={"language": language, "description": text})
+        for language, text in said.items()
+    ]
+    assert borrowed(alert().model_copy(update={"info": blocks})) == copies

@@ -20,7 +20,7 @@ from twitter_text import extract_urls, parse_tweet
 
 from broadcaster import measure as measuring
 from broadcaster.alert import Alert
-from broadcaster.channels import Channel, Escape, Limits, Measure
+from broadcaster.channels import SQUARE, Channel, Escape, Limits, Measure
 from broadcaster.config import ChannelConfig
 from broadcaster.delivery import Message, names_reference
 from broadcaster.measure import fits, length
@@ -74,7 +74,8 @@ RENDERER = Renderer()
 def channel(family: str, escape: Escape = Escape.NONE, **config: Any) -> Channel:
     """Make a channel of which only what rendering asks for is there."""
     settings = ChannelConfig(name="one", type="one", **config)
-    return cast("Channel", SimpleNamespace(config=settings, template=family, escape=escape))
+    made = SimpleNamespace(config=settings, template=family, escape=escape, picture=None)
+    return cast("Channel", made)
 
 
 def alert(*infos: dict[str, Any], **fields: Any) -> Alert:
@@ -429,14 +430,14 @@ class TestLanguages:
 
     def test_a_language_without_texts_is_named_in_a_warning(self) -> None:
         """The others go out; alone it is withheld."""
-        turkish = GERMAN | {"language": "tr"}
-        (part,) = RENDERER.render(facts(alert(turkish, GERMAN)), channel("post"), ENOUGH)
+        french = ENGLISH | {"language": "fr"}
+        (part,) = RENDERER.render(facts(alert(french, GERMAN)), channel("post"), ENOUGH)
         assert (part.part, part.warnings) == (
             "de",
-            ("not posted in tr: there are no texts for it",),
+            ("not posted in fr: there are no texts for it",),
         )
-        (alone,) = RENDERER.render(facts(alert(turkish)), channel("post"), ENOUGH)
-        assert alone.reason == "there are no texts for the language of the alert (tr)"
+        (alone,) = RENDERER.render(facts(alert(french)), channel("post"), ENOUGH)
+        assert alone.reason == "there are no texts for the language of the alert (fr)"
 
 
 def city(directory: Path, text: str, name: str = "post") -> Renderer:
@@ -506,27 +507,41 @@ class TestMisses:
         for family, _, _ in FORMS.values():
             assert RENDERER.misses(channel(family)) == []
             assert RENDERER.misses(channel(family, languages=["de-DE", "en"])) == []
+        pictured = channel("instagram")
+        pictured.picture = SQUARE
+        assert RENDERER.misses(pictured) == []
 
     def test_a_mistyped_template_is_missed_in_every_language(self) -> None:
         """It would withhold every alert there."""
-        assert RENDERER.misses(channel("post", template="psot")) == [
+        found = RENDERER.misses(channel("post", template="psot", languages=["de", "DE-LS"]))
+        assert found == [
             "there is no template psot for de",
-            "there is no template psot for en",
+            "there is no template psot for de-simple",
         ]
+        assert len(RENDERER.misses(channel("post", template="psot"))) == 9
 
     def test_a_language_without_texts_is_missed(self) -> None:
         """Its parts would never go out."""
-        missed = ["there are no texts for the language tr"]
-        assert RENDERER.misses(channel("post", languages=["de", "tr-TR"])) == missed
+        missed = ["there are no texts for the language fr"]
+        assert RENDERER.misses(channel("post", languages=["de", "fr-FR"])) == missed
 
     def test_a_citys_language_needs_the_minimal_text_too(self, tmp_path: Path) -> None:
-        """A long alert falls back on it."""
-        (tmp_path / "tr").mkdir()
-        marks = '{"Exercise": "TATBİKAT", "Test": "DENEME", "System": "DENEME"}'
-        (tmp_path / "tr" / "words.txt.j2").write_text(f"{{% set marks = {marks} %}}", "utf-8")
-        (tmp_path / "tr" / "post.txt.j2").write_text("{{ event }} {{ reference }}", "utf-8")
-        found = Renderer(tmp_path).misses(channel("post", languages=["tr"]))
-        assert found == ["there is no template minimal for tr"]
+        """A long alert falls back on it, and it needs words."""
+        (tmp_path / "fr").mkdir()
+        marks = '{"Exercise": "EXERCICE", "Test": "TEST", "System": "TEST"}'
+        (tmp_path / "fr" / "words.txt.j2").write_text(f"{{% set marks = {marks} %}}", "utf-8")
+        (tmp_path / "fr" / "post.txt.j2").write_text("{{ event }} {{ reference }}", "utf-8")
+        (found,) = Renderer(tmp_path).misses(channel("post", languages=["fr"]))
+        assert found.startswith("fr/minimal.txt.j2 does not work: ")
+
+    def test_a_broken_card_is_missed_where_a_card_is_taken(self, tmp_path: Path) -> None:
+        """Else its posts would go without, and nobody knew why."""
+        own = city(tmp_path, "{{ nobody }}", "card")
+        assert own.misses(channel("post", languages=["de"])) == []
+        pictured = channel("post", languages=["de"])
+        pictured.picture = SQUARE
+        (found,) = own.misses(pictured)
+        assert found.startswith("de/card.txt.j2 does not work: ")
 
 
 class TestSharing:
@@ -600,13 +615,15 @@ OPTIONAL = {"headline": LINES, "description": PARAGRAPHS, "instruction": PARAGRA
 @st.composite
 def alerts(draw: st.DrawFn) -> Alert:
     """Make alerts as they come through the door, in both languages."""
-    blocks = []
+    blocks: list[dict[str, Any]] = []
     for language in ("de", "en"):
         block = {key: GERMAN[key] for key in ("category", "urgency", "severity", "certainty")}
         block |= {"language": language, "event": draw(LINES), "area": [{"areaDesc": draw(LINES)}]}
         block |= {"senderName": draw(LINES)} | {
             name: draw(some) for name, some in OPTIONAL.items() if draw(st.booleans())
         }
+        if blocks and block.get("description") == blocks[0].get("description"):
+            block.pop("description", None)  # it would be half translated
         blocks.append({name: value for name, value in block.items() if value})
     message = {
         "msgType": draw(st.sampled_from(["Alert", "Update", "Cancel"])),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,11 @@ from broadcaster.config import ConfigError
 from broadcaster.texts import TextError, Texts, one_line, templates_path, tidy
 from tests.conftest import REPOSITORY
 
-FAMILIES = ("chat", "mail", "minimal", "pager", "post", "sms", "webhook", "x", "x-link")
+LANGUAGES = {"ar", "de", "de-simple", "en", "pl", "ro", "ru", "tr", "uk"}
+FAMILIES = {
+    *("card", "chat", "instagram", "mail", "minimal", "pager", "pointer", "post", "sms", "webhook"),
+    *("x", "x-link", "youtube"),
+}
 
 
 def own(directory: Path, text: str, *, name: str = "de/post") -> Texts:
@@ -23,13 +28,63 @@ def own(directory: Path, text: str, *, name: str = "de/post") -> Texts:
 
 
 def test_every_language_has_every_family() -> None:
-    """German and English are complete, and nothing in them is broken."""
+    """Each of them works for a warning, an update and an all-clear, and none is broken."""
     found = Texts()
-    assert found.languages == {"de", "en"}
+    assert found.languages == LANGUAGES
     assert found.faults == ()
-    for language in found.languages:
-        names = {path.name for path in (templates_path() / language).iterdir()}
-        assert names == {f"{family}.txt.j2" for family in (*FAMILIES, "words")}
+    shared = {path.name.removesuffix(".txt.j2") for path in (templates_path() / "shared").iterdir()}
+    assert shared == FAMILIES | {"lines"}
+    for language in LANGUAGES:
+        assert [found.trial(language, family) for family in sorted(FAMILIES)] == [None] * 13
+
+
+def test_every_language_has_the_same_words() -> None:
+    """What one of them forgot would fail in the night its readers need it."""
+    named = {language: set(vars(module(Texts(), language))) for language in LANGUAGES}
+    everywhere = set.intersection(*named.values())
+    assert {language: names - everywhere - {"months"} for language, names in named.items()} == {
+        language: set() for language in LANGUAGES
+    }
+    assert {"title", "stamp", "number", "pointer", "marks", "levels", "over"} <= everywhere
+
+
+def module(found: Texts, language: str) -> Any:
+    """Return a language's words."""
+    return found._templates[language, "words"].module
+
+
+def test_a_languages_own_text_comes_before_a_shared_one(tmp_path: Path) -> None:
+    """A city's before the project's, and even the project's before what a city shares."""
+    changed = own(tmp_path, "Für alle {{ name }}", name="shared/post")
+    assert changed.fill("de", "post", {"name": "Hörde"}) == ("Für alle Hörde", None)
+    assert changed.fill("tr", "post", {"name": "Hörde"}) == ("Für alle Hörde", None)
+    changed = own(tmp_path, "Für uns {{ name }}")
+    assert changed.fill("de", "post", {"name": "Hörde"}) == ("Für uns Hörde", None)
+    assert changed.fill("tr", "post", {"name": "Hörde"}) == ("Für alle Hörde", None)
+    words = own(tmp_path, "{% set marks = {} %}", name="shared/words")
+    assert words.languages == LANGUAGES
+
+
+def test_a_broken_shared_template_is_named_once(tmp_path: Path) -> None:
+    """Not once for every language."""
+    broken = own(tmp_path, "{% if %}", name="shared/post")
+    (fault,) = broken.faults
+    assert fault.startswith("shared/post.txt.j2 cannot be read: ")
+
+
+def test_what_a_template_sets_can_be_read(tmp_path: Path) -> None:
+    """Each as one line; what it does not set is left out."""
+    changed = own(tmp_path, "{% set level = name %}{% set alt %} a\n b {% endset %}")
+    named = changed.words("de", "post", {"name": "Hörde"}, ("level", "alt", "other"))
+    assert named == {"level": "Hörde", "alt": "a b"}
+
+
+def test_a_trial_finds_what_would_fail_in_the_night(tmp_path: Path) -> None:
+    """In a warning, an update, or only in the all-clear."""
+    late = own(tmp_path, "{% if kind == 'all-clear' %}{{ words.over }}{% endif %}")
+    assert late.trial("de", "post") == "de/post.txt.j2 does not work: 'words' is undefined"
+    assert late.trial("de", "sms") is None
+    assert late.trial("de", "psot") == "there is no template psot for de"
 
 
 def test_templates_lie_in_an_installation_or_beside_the_package(
@@ -48,7 +103,7 @@ def test_a_city_replaces_single_templates(tmp_path: Path) -> None:
     changed = own(tmp_path, "Achtung {{ name }}")
     assert changed.fill("de", "post", {"name": "Hörde"}) == ("Achtung Hörde", None)
     assert changed.faults == ()
-    assert changed.languages == {"de", "en"}
+    assert changed.languages == LANGUAGES
 
 
 def test_a_template_sets_its_subject(tmp_path: Path) -> None:
@@ -96,9 +151,9 @@ def test_a_family_that_does_not_exist_is_a_text_error() -> None:
 
 def test_a_language_needs_its_words(tmp_path: Path) -> None:
     """Without marks an exercise could not be told from danger: no texts in that language."""
-    turkish = own(tmp_path, "Metin", name="tr/post")
-    assert "tr" not in turkish.languages
-    assert turkish.faults == ("tr needs words.txt.j2 with `marks` for Exercise, Test, System",)
+    french = own(tmp_path, "Texte", name="fr/post")
+    assert "fr" not in french.languages
+    assert french.faults == ("fr needs words.txt.j2 with `marks` for Exercise, Test, System",)
 
 
 @pytest.mark.parametrize("status", ["Exercise", "Test", "System"])
@@ -109,7 +164,7 @@ def test_a_citys_words_need_all_marks(tmp_path: Path, status: str, blank: bool) 
     if not blank:
         del marks[status]
     broken = own(tmp_path, f"{{% set marks = {marks} %}}", name="de/words")
-    assert broken.languages == {"en"}
+    assert broken.languages == LANGUAGES - {"de"}
     assert broken.faults == ("de needs words.txt.j2 with `marks` for Exercise, Test, System",)
 
 
@@ -126,6 +181,38 @@ def test_exercises_are_marked_in_every_language() -> None:
     english = [found.mark("en", status) for status in ("Exercise", "Test", "System", "Actual")]
     assert german == ["ÜBUNG", "PROBEWARNUNG", "PROBEWARNUNG", None]
     assert english == ["EXERCISE", "TEST", "TEST", None]
+    marks = {language: found.mark(language, "Exercise") for language in LANGUAGES - {"de-simple"}}
+    assert len(set(marks.values())) == len(marks)
+    assert found.mark("fr", "Exercise") is None
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://www.dortmund.example/", "www.dortmund.example"),
+        ("http://a.example/b?c=https://d", "a.example/b?c=https://d"),
+    ],
+)
+def test_an_address_can_be_read_out(tmp_path: Path, address: str, shown: str) -> None:
+    """Where nobody can follow a link, its scheme says nothing."""
+    changed = own(tmp_path, "{{ name | bare }}")
+    assert changed.fill("de", "post", {"name": address}) == (shown, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("Raus", "Raus."),
+        ("Raus! ", "Raus!"),
+        ("Wohin?", "Wohin?"),
+        ("اخرجوا؟", "اخرجوا؟"),
+        ("", ""),
+    ],
+)
+def test_a_sentence_ends_once(tmp_path: Path, text: str, sentence: str) -> None:
+    """In any script; nothing stays nothing."""
+    changed = own(tmp_path, "{{ name | full_stop }}")
+    assert changed.fill("de", "post", {"name": text}) == (sentence, None)
 
 
 def test_what_is_empty_leaves_no_gap() -> None:

@@ -30,6 +30,11 @@ from broadcaster.wording import SENTENCES_MAX, gsm_spelling, harmless, sentences
         "Es dürfen:\n- Parks\n- Wälder\n\nnicht betreten werden.",
         "Call Mr. Smith at No. 5, e.g. Hall 2, approx. 3 miles away.",
         "A text without any end",
+        "Wylot ul. Hermannstraße, ok. 3 km od al. Hermanna, jest zamknięty do godz. 20:00.",
+        "Str. Hermann și șos. Hörde, aprox. 3 km, sunt închise.",
+        "Hermann Cad. No. 5 ile Hörde Mah. arası yakl. 3 km kapalı.",
+        "Закрыты ул. Германа и пл. Хёрде, прибл. 3 км, тел. 0231.",
+        "Закрито вул. Германа та пл. Герде, див. Додаток, тел. 0231.",
     ],
 )
 def test_a_sentence_is_not_split(whole: str) -> None:
