@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from broadcaster import channels
-from broadcaster.channels import Channel, apprise, bluesky, mastodon, webhook, x
+from broadcaster.channels import Channel, apprise, bluesky, facebook, mastodon, webhook, x
 from broadcaster.config import Timing
 from broadcaster.delivery import (
     Delivery,
@@ -151,6 +151,17 @@ def _bluesky(url: str, place: Path) -> Channel:
     return bluesky.build(setup_for(place, "bluesky", timing=SHORT), settings)
 
 
+def _facebook(url: str, place: Path) -> Channel:
+    settings = facebook.Settings(
+        page_id="111",
+        access_token_file=keep_secret(place, "page-token", CANARY),
+        app_id="7",
+        app_secret_file=keep_secret(place, "app-secret", f"{CANARY}-secret"),
+        base_url=url,
+    )
+    return facebook.build(setup_for(place, "facebook", timing=SHORT), settings)
+
+
 def _record(one: Delivery) -> Reply:
     key = bluesky.record_key(one.stamp, one.key)
     uri = f"at://did:plc:stadt/{bluesky.COLLECTION}/{key}"
@@ -183,6 +194,7 @@ NETWORKS: dict[str, Network] = {
         posts_to="putRecord",
         repeats=frozenset({"401"}),
     ),
+    "facebook": Network(_facebook, lambda _: Reply(200, {"id": "111_222"})),
 }
 
 
