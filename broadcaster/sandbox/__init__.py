@@ -1,10 +1,13 @@
-"""Stand-ins for Mastodon, Bluesky, X, webhook receivers and a mail server, in one process.
+"""Stand-ins for the networks, for webhook receivers and for a mail server, in one process.
 
 For the demo, for training and for tests. Loopback only. A network N is at `/N` (`/x/2/tweets`), its
 timeline at `/N/`, all of them at `/`. `/_sandbox/` has the switches:
 
     GET    /_sandbox/posts?network=N        what the public would see, in order; all without N
+    PUT    /_sandbox/posts/N/ID             {"text", "concealed", "deleted"}, one or more: alter
+                                            a post, hide it from the public, take it away
     DELETE /_sandbox/posts?network=N        forget posts, keys and counts
+    GET    /_sandbox/pictures/ID            a picture or clip that came with a post
     GET    /_sandbox/requests?network=N     requests to create a post: `creates`, `distinct_keys`,
                                             `repeats`, and the `newest` with time, key and fault
     GET    /_sandbox/faults                 what is set
@@ -16,33 +19,49 @@ timeline at `/N/`, all of them at `/`. `/_sandbox/` has the switches:
                                             account's own list for so long; 0 ends it
 
 `on-call`, where on-call staff are told, is a network of its own; it is left out of the list of all.
+
+A network joins by its name in NETWORKS. Its module of that name has
+
+    NAME, LOOK                              its path, and how its page is headed
+    one class, Cls(posts, clock, pictures)  with `route`, and `able`: the faults it can have; `url`,
+                                            where it has one, is set once the sandbox listens
+    def channel(url: str) -> str            the TOML table of a channel that posts to it
+    def secrets() -> dict[str, str]         the secret files that the table names
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
+from typing import Any, Protocol
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from broadcaster.clock import Clock, SystemClock
-from broadcaster.sandbox import bluesky, mail, mastodon, webhook, x
+from broadcaster.sandbox import mail, on_call, webhook
 from broadcaster.sandbox.answers import answer, problem
-from broadcaster.sandbox.faults import MAIL, Fault, Faults
-from broadcaster.sandbox.posts import Posts
+from broadcaster.sandbox.faults import MAIL, Fault, Faults, Kind
+from broadcaster.sandbox.pictures import Pictures
+from broadcaster.sandbox.posts import PICTURES, Posts
 from broadcaster.sandbox.timeline import Timeline
 from broadcaster.sandbox.webhook import SANDBOX_WEBHOOK_SECRET
 
 __all__ = ["SANDBOX_WEBHOOK_SECRET", "Sandbox"]
 
 HOST = "127.0.0.1"
-NETWORKS = (mastodon.NAME, bluesky.NAME, x.NAME, webhook.NAME)
+NETWORKS = ("mastodon", "bluesky", "x", "facebook", "webhook")
 SHOWN = (*NETWORKS, mail.NAME)
-EVERY = (*SHOWN, webhook.ON_CALL)
-LISTS = frozenset({mastodon.NAME, bluesky.NAME, x.NAME})  # have a list of own posts
-BODY_BYTES_MAX = 1_048_576
+EVERY = (*SHOWN, on_call.NAME)
+LISTS = frozenset(NETWORKS) - {webhook.NAME}  # have a list of own posts
+BODY_BYTES_MAX = 67_108_864  # a clip is sent whole
+PICTURE_HEADERS = {
+    "Cache-Control": "max-age=31536000, immutable",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 class Hide(BaseModel):
@@ -54,28 +73,60 @@ class Hide(BaseModel):
     seconds: float = Field(ge=0, le=86_400)
 
 
+class Change(BaseModel):
+    """What `PUT /_sandbox/posts/N/ID` takes: what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str | None = None
+    concealed: bool | None = None
+    deleted: bool | None = None
+
+
+class StandIn(Protocol):
+    """A network that speaks HTTP."""
+
+    able: frozenset[Kind]
+
+    def route(self, router: web.UrlDispatcher, faults: Faults) -> None:
+        """Put its addresses under its path."""
+        ...
+
+
+def module(network: str) -> ModuleType:
+    """Return the module of a network that speaks HTTP."""
+    return importlib.import_module(f"{__name__}.{network.replace('-', '_')}")
+
+
+def _stand_in(network: str, posts: Posts, clock: Clock, pictures: Pictures) -> StandIn:
+    """Make a network's stand-in: of its module's classes the one that can be routed."""
+    room = module(network)
+    own = (one for one in vars(room).values() if getattr(one, "__module__", "") == room.__name__)
+    (kind,) = (one for one in own if isinstance(one, type) and hasattr(one, "route"))
+    made: StandIn = kind(posts, clock, pictures)
+    return made
+
+
 class Sandbox:
     """The stand-ins. `url` and `smtp_port` are set by `start`."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         clock = clock or SystemClock()
         self.posts = Posts(EVERY, clock)
-        self._mastodon = mastodon.Mastodon(self.posts, clock)
-        http = (
-            self._mastodon,
-            bluesky.Bluesky(self.posts, clock),
-            x.X(self.posts, clock),
-            webhook.Webhook(self.posts, clock),
-            webhook.OnCall(self.posts, clock),
-        )
-        able = dict(zip((*NETWORKS, webhook.ON_CALL), (one.able for one in http), strict=True))
+        self.pictures = Pictures()
+        self._http = {
+            name: _stand_in(name, self.posts, clock, self.pictures)
+            for name in (*NETWORKS, on_call.NAME)
+        }
+        able = {name: one.able for name, one in self._http.items()}
         self.faults = Faults(able | {mail.NAME: MAIL})
         self._mail = mail.Mail(self.posts, clock, self.faults)
         self._application = web.Application(client_max_size=BODY_BYTES_MAX)
-        for one in http:
+        for one in self._http.values():
             one.route(self._application.router, self.faults)
         self._route_switches()
-        Timeline(self.posts, self.faults, EVERY).route(self._application.router)
+        looks = [*(module(name).LOOK for name in NETWORKS), mail.LOOK, on_call.LOOK]
+        Timeline(self.posts, self.pictures, self.faults, looks).route(self._application.router)
         self._runner: web.AppRunner | None = None
         self.url = ""
         self.smtp_port = 0
@@ -90,12 +141,15 @@ class Sandbox:
         await web.TCPSite(self._runner, HOST, port).start()
         port = self._runner.addresses[0][1]
         self.url = f"http://{HOST}:{port}"
-        self._mastodon.url = self.networks[mastodon.NAME]
+        for name, one in self._http.items():
+            if hasattr(one, "url"):
+                one.url = f"{self.url}/{name}"
         self.smtp_port = await self._mail.start(HOST, port + 1)
 
     async def close(self) -> None:
         """Stop listening and drop every connection."""
         await self._mail.close()
+        await self.pictures.close()
         if self._runner:
             await self._runner.cleanup()
             self._runner = None
@@ -112,7 +166,9 @@ class Sandbox:
     def _route_switches(self) -> None:
         router = self._application.router
         router.add_get("/_sandbox/posts", self._list_posts)
+        router.add_put("/_sandbox/posts/{network}/{id:.+}", self._put_post)
         router.add_delete("/_sandbox/posts", self._clear_posts)
+        router.add_get(f"{PICTURES}/{{id}}", self._show_picture)
         router.add_get("/_sandbox/requests", self._list_requests)
         router.add_get("/_sandbox/faults", self._list_faults)
         router.add_put("/_sandbox/faults", self._put_fault)
@@ -125,6 +181,26 @@ class Sandbox:
             return [post.to_json() for post in self.posts.all(names)]
 
         return _of_networks(request, SHOWN, posts)
+
+    async def _put_post(self, request: web.Request) -> web.Response:
+        network, identity = request.match_info["network"], request.match_info["id"]
+        post = self.posts.any(network, identity) if network in EVERY else None
+        if post is None:
+            return problem(404, "no-such-post", "There is no such post.")
+        try:
+            change = Change.model_validate_json(await request.read())
+        except ValidationError as error:
+            return problem(422, "change-not-understood", _say(error))
+        for name, value in change.model_dump(exclude_none=True).items():
+            setattr(post, name, value)
+        return answer(post.to_json())
+
+    async def _show_picture(self, request: web.Request) -> web.Response:
+        picture = self.pictures.get(request.match_info["id"])
+        if picture is None:
+            return problem(404, "no-such-picture", "There is no such picture.")
+        headers = {"Content-Type": picture.kind} | PICTURE_HEADERS
+        return web.Response(body=picture.data, headers=headers)
 
     async def _clear_posts(self, request: web.Request) -> web.Response:
         def clear(names: tuple[str, ...]) -> Any:

@@ -24,9 +24,14 @@ from broadcaster.clock import Clock
 from broadcaster.sandbox.answers import Answers, Window, answer, as_object
 from broadcaster.sandbox.bluesky_session import Refused, Sessions, did_of
 from broadcaster.sandbox.faults import CALL, Faults, On, Stage, possible
-from broadcaster.sandbox.posts import Post, Posts, account, is_text
+from broadcaster.sandbox.looks import Look
+from broadcaster.sandbox.pictures import Pictures
+from broadcaster.sandbox.posts import PREFIX, Post, Posts, account, is_text
 
 NAME = "bluesky"
+LOOK = Look(NAME, "Bluesky", colour="#0a7cff")
+HANDLE = "stadt-dortmund.example.org"
+PASSWORD_FILE = "bluesky-app-password"  # noqa: S105 - the name of a file
 COLLECTION = "app.bsky.feed.post"
 GRAPHEMES_MAX = 300
 BYTES_MAX = 3000
@@ -35,6 +40,23 @@ PAGE, PAGE_MAX = 50, 100
 
 _TID = re.compile(r"[234567abcdefghij][234567abcdefghijklmnopqrstuvwxyz]{12}\Z")
 _TID_LETTERS = "234567abcdefghijklmnopqrstuvwxyz"
+
+
+def channel(url: str) -> str:
+    """Return the table of a channel that posts to this stand-in."""
+    return f"""\
+[channels.city-bluesky]
+type = "bluesky"
+base_url = {json.dumps(url)}
+handle = "{HANDLE}"
+app_password_file = "{PASSWORD_FILE}"
+
+"""
+
+
+def secrets() -> dict[str, str]:
+    """Return the secret files that the table names."""
+    return {PASSWORD_FILE: f"{PREFIX}app-password"}
 
 
 def cid_of(record: Mapping[str, Any]) -> str:
@@ -60,9 +82,10 @@ def _invalid(message: str) -> Response:
 class Bluesky:
     """The stand-in."""
 
-    def __init__(self, posts: Posts, clock: Clock) -> None:
+    def __init__(self, posts: Posts, clock: Clock, pictures: Pictures) -> None:
         self._posts = posts
         self._clock = clock
+        self._pictures = pictures
         self._window = Window(5000, 3600, clock)
         self._sessions = Sessions(clock)
         self._last_tid = 0
@@ -247,7 +270,8 @@ def _did(repo: str) -> str:
 
 
 def _record(post: Post) -> dict[str, Any]:
-    return {"uri": post.id, "cid": post.details["cid"], "value": post.details["record"]}
+    value = post.details["record"] | {"text": post.text}
+    return {"uri": post.id, "cid": post.details["cid"], "value": value}
 
 
 def _met(before: Post, body: Mapping[str, Any], cid: str, *, overwrites: bool) -> Response | None:

@@ -4,52 +4,52 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
-from broadcaster.sandbox import Sandbox
-from broadcaster.sandbox.webhook import ON_CALL, SANDBOX_WEBHOOK_SECRET
-from broadcaster.sandbox.x_request import CONSUMER_KEY
+from broadcaster.sandbox import HOST, SHOWN, Sandbox, mail, module, on_call
 
-ACCOUNT = "sandbox-stadt-dortmund"
-HANDLE = "stadt-dortmund.example.org"
-MAIL_PASSWORD = "sandbox-mail"  # noqa: S105 - every one that begins so is good here
-SENDER = "warnung@stadt-dortmund.example.org"
-RECIPIENT = "presse@example.org"
 SOURCE = "Stadt Dortmund"
 FILE = "broadcaster.toml"
 
 
-def credentials(sandbox: Sandbox) -> dict[str, str]:
-    """Return the content of every secret file, by its name."""
-    host = urlsplit(sandbox.url).hostname
-    login = f"{quote('warnung')}:{MAIL_PASSWORD}@{host}:{sandbox.smtp_port}"
-    return {
-        "mastodon-token": ACCOUNT,
-        "bluesky-app-password": "sandbox-app-password",
-        "x-consumer-key": CONSUMER_KEY,
-        "x-consumer-secret": f"{CONSUMER_KEY}-secret",
-        "x-access-token": ACCOUNT,
-        "x-access-token-secret": f"{ACCOUNT}-secret",
-        "fire-brigade-secret": SANDBOX_WEBHOOK_SECRET,
-        "press-mail-url": f"mailto://{login}?from={quote(SENDER)}&to={quote(RECIPIENT)}",
-        "pager-url": f"json://{urlsplit(sandbox.url).netloc}/{ON_CALL}/first-on-call",
-    }
+def credentials(sandbox: Sandbox, networks: Sequence[str] | None = None) -> dict[str, str]:
+    """Return the content of every secret file, by its name; of all networks without a choice."""
+    files = on_call.secrets(urlsplit(sandbox.url).netloc)
+    for name in _chosen(networks):
+        if name == mail.NAME:
+            files |= mail.secrets(HOST, sandbox.smtp_port)
+        else:
+            files |= module(name).secrets()
+    return files
 
 
-def configuration(sandbox: Sandbox, directory: Path, *, more: str = "", port: int = 0) -> Path:
+def configuration(
+    sandbox: Sandbox,
+    directory: Path,
+    *,
+    more: str = "",
+    port: int = 0,
+    networks: Sequence[str] | None = None,
+) -> Path:
     """Write a configuration and its secrets (mode 0600) into a directory; return its path.
 
-    `more` is TOML put behind it: further tables such as `[timing]`. The daemon listens on
-    `port` (0: a free one), and keeps its SQLite file in the same directory. The sandbox must have
-    been started.
+    `more` is TOML put behind it: further tables such as `[timing]`. The daemon listens on `port`
+    (0: a free one) and is found there by networks that fetch cards; without a port they find
+    none. It keeps its SQLite file in the same directory. `networks` chooses some of the sandbox's
+    SHOWN: a channel for each; None has all. The sandbox must have been started.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    for name, content in credentials(sandbox).items():
+    for name, content in credentials(sandbox, networks).items():
         _write(directory / name, content)
     path = directory / FILE
-    _write(path, _toml(sandbox, directory, port) + more)
+    _write(path, _frame(sandbox, directory, port) + _channels(sandbox, networks) + more)
     return path
+
+
+def _chosen(networks: Sequence[str] | None) -> list[str]:
+    return [name for name in SHOWN if networks is None or name in networks]
 
 
 def _write(path: Path, content: str) -> None:
@@ -58,14 +58,13 @@ def _write(path: Path, content: str) -> None:
         file.write(content + "\n")
 
 
-def _toml(sandbox: Sandbox, directory: Path, port: int) -> str:
-    networks = {name: json.dumps(url) for name, url in sandbox.networks.items()}
-    fire_brigade = json.dumps(f"{sandbox.networks['webhook']}/fire-brigade")
+def _frame(sandbox: Sandbox, directory: Path, port: int) -> str:
     store = json.dumps(f"sqlite:///{directory.resolve() / 'broadcaster.db'}")
+    public_url = f"http://{HOST}:{port}" if port else sandbox.url
     return f"""\
 [server]
-listen = "127.0.0.1:{port}"
-public_url = {json.dumps(sandbox.url)}
+listen = "{HOST}:{port}"
+public_url = {json.dumps(public_url)}
 timezone = "Europe/Berlin"
 
 [store]
@@ -75,37 +74,14 @@ url = {store}
 source = {json.dumps(SOURCE)}
 
 [on_call]
-targets = [{{ url_file = "pager-url", after = 0, name = "first on call" }}]
-
-[channels.city-mastodon]
-type = "mastodon"
-api_base_url = "https://mastodon.example.org"
-base_url = {networks["mastodon"]}
-access_token_file = "mastodon-token"
-
-[channels.city-bluesky]
-type = "bluesky"
-base_url = {networks["bluesky"]}
-handle = "{HANDLE}"
-app_password_file = "bluesky-app-password"
-
-[channels.x]
-type = "x"
-languages = ["de"]
-base_url = {networks["x"]}
-consumer_key_file = "x-consumer-key"
-consumer_secret_file = "x-consumer-secret"
-access_token_file = "x-access-token"
-access_token_secret_file = "x-access-token-secret"
-
-[channels.fire-brigade]
-type = "webhook"
-url = {fire_brigade}
-secret_file = "fire-brigade-secret"
-
-[channels.press-mail]
-type = "apprise"
-kind = "mail"
-url_file = "press-mail-url"
+targets = [{{ url_file = "{on_call.SECRET_FILE}", after = 0, name = "first on call" }}]
 
 """
+
+
+def _channels(sandbox: Sandbox, networks: Sequence[str] | None) -> str:
+    tables = []
+    for name in _chosen(networks):
+        room = mail if name == mail.NAME else module(name)
+        tables.append(room.channel(f"{sandbox.url}/{name}"))
+    return "".join(tables)

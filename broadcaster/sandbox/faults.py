@@ -23,7 +23,9 @@ garbage                  yes       yes      yes  yes      yes      no     its ow
 all others               yes       yes      yes  yes      yes      yes
 
 A fault set with PUT waits in its network's queue, is played `times` times, and is then gone. It
-befalls requests that create a post, or with `"on": "read"`, `"delete"` or `"login"` those. With
+befalls requests that create a post, or with `"on"` those that `read`, `delete`, `login`, `edit`
+what is there, or `prepare` what is published later (a container, an upload). `duplicate` befalls
+creating alone, `no-id` also preparing, `error-500-accepted` also both of the new sorts. With
 `hidden_seconds` the post it lets through is kept off its account's own list for so long.
 """
 
@@ -71,15 +73,21 @@ class Kind(StrEnum):
 
 
 class On(StrEnum):
-    """Which requests a fault befalls."""
+    """Which requests a fault befalls. Only CREATE shows something new to the public."""
 
     CREATE = "create"
+    PREPARE = "prepare"
+    EDIT = "edit"
     READ = "read"
     DELETE = "delete"
     LOGIN = "login"
 
 
 CREATE_ONLY = frozenset({Kind.ERROR_ACCEPTED, Kind.NO_ID, Kind.DUPLICATE})
+_ALSO_ON = {
+    Kind.ERROR_ACCEPTED: frozenset({On.PREPARE, On.EDIT}),
+    Kind.NO_ID: frozenset({On.PREPARE}),
+}
 MAIL = frozenset({Kind.REFUSE, Kind.RATE_LIMIT, Kind.LOST_ANSWER, Kind.RESET, Kind.HANG, Kind.DRIP})
 
 
@@ -121,7 +129,7 @@ class Faults:
             raise ValueError(f"There is no network {fault.network!r}; there are {there}.")
         if fault.fault not in able:
             raise ValueError(f"{fault.network} cannot have the fault {fault.fault}.")
-        if fault.on is not On.CREATE and (fault.fault in CREATE_ONLY or able is MAIL):
+        if fault.on is not On.CREATE and (able is MAIL or not _can_befall(fault)):
             raise ValueError(f"{fault.fault} can only befall what creates a post.")
         self._queues.setdefault((fault.network, fault.on), deque()).append(fault)
 
@@ -151,6 +159,10 @@ class Faults:
         ]
 
 
+def _can_befall(fault: Fault) -> bool:
+    return fault.fault not in CREATE_ONLY or fault.on in _ALSO_ON.get(fault.fault, ())
+
+
 class Stage:
     """Where one network's handlers stand, so that faults can befall them."""
 
@@ -173,7 +185,7 @@ class Stage:
         return staged
 
     async def _play(self, fault: Fault, request: Request, handler: Handler) -> StreamResponse:
-        await request.read()
+        await _take_in(request)
         if instead := self._instead(fault):
             return instead
         if fault.fault is Kind.RESET:
@@ -218,6 +230,14 @@ class Stage:
         if request.transport:
             request.transport.close()
         return Response()
+
+
+async def _take_in(request: Request) -> None:
+    """Read the whole body, in the way that lets the handler have it again."""
+    if request.content_type == "multipart/form-data":
+        await request.post()
+    else:
+        await request.read()
 
 
 @contextmanager

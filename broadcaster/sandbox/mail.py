@@ -14,6 +14,7 @@ import logging
 import re
 from email.message import EmailMessage
 from email.utils import parseaddr
+from urllib.parse import quote
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
@@ -29,15 +30,38 @@ from broadcaster.sandbox.faults import (
     reset,
     stream_of,
 )
+from broadcaster.sandbox.looks import Look
 from broadcaster.sandbox.posts import PREFIX, Account, Post, Posts
 
 NAME = "mail"
+LOOK = Look(NAME, "Mail", colour="#0f766e", empty="No mail yet.")
+SECRET_FILE = "press-mail-url"  # noqa: S105 - the name of a file
+PASSWORD = f"{PREFIX}mail"
+SENDER = "warnung@stadt-dortmund.example.org"
+RECIPIENT = "presse@example.org"
 PORT_LAST = 65_535
 
 # At WARNING aiosmtpd complains of its own use of what it has deprecated, at every login.
 logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 _TAG = re.compile(r"<[^>]*>")
+
+
+def channel(_url: str) -> str:
+    """Return the table of a channel that mails to this stand-in: its address is a secret."""
+    return f"""\
+[channels.press-mail]
+type = "apprise"
+kind = "mail"
+url_file = "{SECRET_FILE}"
+
+"""
+
+
+def secrets(host: str, port: int) -> dict[str, str]:
+    """Return the secret file that the table names."""
+    login = f"{quote('warnung')}:{PASSWORD}@{host}:{port}"
+    return {SECRET_FILE: f"mailto://{login}?from={quote(SENDER)}&to={quote(RECIPIENT)}"}
 
 
 class Mail:

@@ -6,6 +6,7 @@ X-RateLimit-* headers. An Idempotency-Key holds for an hour per account; the tex
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -18,9 +19,13 @@ from aiohttp.web import Request, Response, UrlDispatcher
 from broadcaster.clock import Clock
 from broadcaster.sandbox.answers import Answers, Window, answer, as_object
 from broadcaster.sandbox.faults import CALL, Faults, On, Stage, possible
+from broadcaster.sandbox.looks import Look
+from broadcaster.sandbox.pictures import Pictures
 from broadcaster.sandbox.posts import PREFIX, Account, Post, Posts, account, is_text
 
 NAME = "mastodon"
+LOOK = Look(NAME, "Mastodon", colour="#6364ff")
+TOKEN_FILE = "mastodon-token"  # noqa: S105 - the name of a file
 CHARACTERS_MAX = 500
 CHARACTERS_PER_LINK = 23
 KEY_KEPT = timedelta(hours=1)
@@ -30,6 +35,23 @@ VERSION = "4.5.2"
 _LINK = re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:!?)]")
 _REMOTE_MENTION = re.compile(r"(?<!\w)@(\w[\w.-]*)@[\w.-]+\w")
 _MENTION = re.compile(r"(?<![\w/])@(\w+(?:@[\w.-]+\w)?)")
+
+
+def channel(url: str) -> str:
+    """Return the table of a channel that posts to this stand-in."""
+    return f"""\
+[channels.city-mastodon]
+type = "mastodon"
+api_base_url = "https://mastodon.example.org"
+base_url = {json.dumps(url)}
+access_token_file = "{TOKEN_FILE}"
+
+"""
+
+
+def secrets() -> dict[str, str]:
+    """Return the secret files that the table names."""
+    return {TOKEN_FILE: f"{PREFIX}stadt-dortmund"}
 
 
 def length(text: str) -> int:
@@ -61,9 +83,10 @@ def _iso(moment: datetime) -> str:
 class Mastodon:
     """The stand-in. Every token that begins `sandbox-` is an account of its own."""
 
-    def __init__(self, posts: Posts, clock: Clock) -> None:
+    def __init__(self, posts: Posts, clock: Clock, pictures: Pictures) -> None:
         self._posts = posts
         self._clock = clock
+        self._pictures = pictures
         self._window = Window(300, 300, clock)
         self._last_id = 0
         self.answers = Answers(

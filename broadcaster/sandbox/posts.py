@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from broadcaster.clock import Clock
 
 PREFIX = "sandbox-"  # of every token and password that the stand-ins accept
+PICTURES = "/_sandbox/pictures"  # where the sandbox shows what was kept
 POSTS_KEPT = 20_000
 CALLS_KEPT = 2_000
 KEYS_KEPT = 100_000
@@ -49,7 +50,9 @@ def account(credential: str) -> Account:
 class Post:
     """One post as the public would see it. `details` holds what only its network or page needs.
 
-    `hidden_until`: until then the account's own list does not show it.
+    `hidden_until`: until then the account's own list does not show it. `media`: `id` of a picture
+    that was kept, and its `alt` text. `edited`: its account changed it. `concealed`: the public
+    does not see it, its account does. A comment is a post with `reply_to` and the detail `kind`.
     """
 
     network: str
@@ -62,6 +65,8 @@ class Post:
     reply_to: str | None = None
     media: list[dict[str, str]] = field(default_factory=list)
     deleted: bool = False
+    edited: bool = False
+    concealed: bool = False
     hidden_until: datetime | None = None
     number: int = 0
     details: dict[str, Any] = field(default_factory=dict)
@@ -77,13 +82,15 @@ class Post:
             "created": self.created.isoformat(),
             "key": self.key,
             "reply_to": self.reply_to,
-            "media": self.media,
+            "media": [one | {"url": f"{PICTURES}/{one['id']}"} for one in self.media],
             "deleted": self.deleted,
+            "edited": self.edited,
+            "concealed": self.concealed,
         } | {name: self.details[name] for name in SHOWN if name in self.details}
 
 
 # What some networks tell of a post beside the fields that all have.
-SHOWN = ("receiver", "verified", "subject", "to", "cid", "kind")
+SHOWN = ("receiver", "verified", "subject", "to", "cid", "kind", "title", "privacy")
 
 
 @dataclass(slots=True)
@@ -152,8 +159,17 @@ class Posts:
 
     def get(self, network: str, identity: str) -> Post | None:
         """Return one post that is still there."""
-        post = self._posts[network].get(identity)
+        post = self.any(network, identity)
         return post if post and not post.deleted else None
+
+    def any(self, network: str, identity: str) -> Post | None:
+        """Return one post, deleted or not."""
+        return self._posts[network].get(identity)
+
+    def public(self, network: str, identity: str) -> Post | None:
+        """Return one post if the public sees it."""
+        post = self.get(network, identity)
+        return post if post and not post.concealed else None
 
     def marked(self, network: str, mark: Hashable) -> Post | None:
         """Return the post that carries this mark, deleted or not."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
 from broadcaster.sandbox.faults import Faults
+from broadcaster.sandbox.looks import Look
+from broadcaster.sandbox.pictures import Pictures
 from broadcaster.sandbox.posts import Post, Posts
 
 POSTS_SHOWN = 100
@@ -29,28 +30,6 @@ POLICY = (
 )
 
 _LINK = re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:!?)]")
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How a network is named on the pages; its colours are in the style sheet."""
-
-    name: str
-    title: str
-    empty: str = "No posts yet."
-
-
-LOOKS = {
-    look.name: look
-    for look in (
-        Look("mastodon", "Mastodon"),
-        Look("bluesky", "Bluesky"),
-        Look("x", "X"),
-        Look("webhook", "Webhooks", "No events yet."),
-        Look("mail", "Mail", "No mail yet."),
-        Look("on-call", "On-call phones", "Nobody was told anything."),
-    )
-}
 
 
 def templates() -> Path:
@@ -100,10 +79,13 @@ def _whole(text: str) -> str:
 class Timeline:
     """The pages."""
 
-    def __init__(self, posts: Posts, faults: Faults, networks: Sequence[str]) -> None:
+    def __init__(
+        self, posts: Posts, pictures: Pictures, faults: Faults, looks: Sequence[Look]
+    ) -> None:
         self._posts = posts
+        self._pictures = pictures
         self._faults = faults
-        self._networks = networks
+        self._looks = {look.name: look for look in looks}
         environment = Environment(
             loader=FileSystemLoader(templates()),
             autoescape=True,
@@ -117,7 +99,7 @@ class Timeline:
     def route(self, router: web.UrlDispatcher) -> None:
         """Put the pages at `/` and `/N/`."""
         router.add_get("/", self.show)
-        names = "|".join(self._networks)
+        names = "|".join(self._looks)
         router.add_get(f"/{{network:{names}}}", self.move)
         router.add_get(f"/{{network:{names}}}/", self.show)
         router.add_get(f"/{{network:{names}}}/@{{handle}}/{{id}}", self.lead)
@@ -125,10 +107,10 @@ class Timeline:
     async def show(self, request: web.Request) -> web.Response:
         """Show all networks, or one."""
         network = request.match_info.get("network")
-        names = [network] if network else list(self._networks)
+        names = [network] if network else list(self._looks)
         page = self._page.render(
             stacks=[[self._column(name) for name in stack] for stack in _stacks(names)],
-            networks=[LOOKS[name] for name in self._networks],
+            networks=list(self._looks.values()),
             only=network,
             faults=self._faults.to_json(),
             refresh_seconds=REFRESH_SECONDS,
@@ -152,7 +134,7 @@ class Timeline:
         shown = posts[: -POSTS_SHOWN - 1 : -1]
         there = {post.id: post for post in posts} if any(p.reply_to for p in shown) else {}
         return {
-            "look": LOOKS[name],
+            "look": self._looks[name],
             "count": len(posts),
             "posts": [(post, there.get(post.reply_to or "")) for post in shown],
         }

@@ -1,9 +1,8 @@
-"""Stand-ins that take JSON: receivers of Standard Webhooks, and on-call phones.
+"""A stand-in for receivers of Standard Webhooks.
 
 A receiver is `/webhook` or `/webhook/NAME`; it needs no token. It checks the signature with
 SANDBOX_WEBHOOK_SECRET and marks the post `verified` true or false, and it drops a repeat of the
-same `webhook-id`, as the standard asks of it. `/on-call/NAME` takes what apprise posts to a json://
-target.
+same `webhook-id`, as the standard asks of it.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 from typing import Any
 
 from aiohttp.web import Request, Response, UrlDispatcher
@@ -18,12 +18,31 @@ from aiohttp.web import Request, Response, UrlDispatcher
 from broadcaster.clock import Clock
 from broadcaster.sandbox.answers import Answers, answer, as_object
 from broadcaster.sandbox.faults import CALL, Faults, On, Stage, possible
+from broadcaster.sandbox.looks import Look
+from broadcaster.sandbox.pictures import Pictures
 from broadcaster.sandbox.posts import Post, Posts, account
 
 NAME = "webhook"
-ON_CALL = "on-call"
+LOOK = Look(NAME, "Webhooks", colour="#c2410c", empty="No events yet.")
 SANDBOX_WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"sandbox-webhook-secret-is-public").decode()
+SECRET_FILE = "fire-brigade-secret"  # noqa: S105 - the name of a file
 TIMESTAMP_SECONDS = 300
+
+
+def channel(url: str) -> str:
+    """Return the table of a channel that posts to this stand-in."""
+    return f"""\
+[channels.fire-brigade]
+type = "webhook"
+url = {json.dumps(f"{url}/fire-brigade")}
+secret_file = "{SECRET_FILE}"
+
+"""
+
+
+def secrets() -> dict[str, str]:
+    """Return the secret files that the table names."""
+    return {SECRET_FILE: SANDBOX_WEBHOOK_SECRET}
 
 
 def signature(message_id: str, timestamp: str, body: bytes) -> str:
@@ -33,34 +52,35 @@ def signature(message_id: str, timestamp: str, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest()).decode()
 
 
-def _error(status: int, sentence: str) -> Response:
+def error(status: int, sentence: str) -> Response:
+    """Return what a receiver says when it does not take a request."""
     return answer({"error": sentence}, status)
 
 
 def _rate_limited(seconds: float) -> Response:
-    refused = _error(429, "Too many requests")
+    refused = error(429, "Too many requests")
     refused.headers["Retry-After"] = str(int(seconds + 0.999))
     return refused
 
 
-_ANSWERS = Answers(
-    refused=lambda: _error(400, "This receiver does not take such an event"),
+ANSWERS = Answers(
+    refused=lambda: error(400, "This receiver does not take such an event"),
     rate_limited=_rate_limited,
-    failed=lambda: _error(500, "Internal server error"),
+    failed=lambda: error(500, "Internal server error"),
 )
 
 
 class Webhook:
     """Receivers that take webhooks, one per name."""
 
-    def __init__(self, posts: Posts, clock: Clock) -> None:
+    def __init__(self, posts: Posts, clock: Clock, _pictures: Pictures) -> None:
         self._posts = posts
         self._clock = clock
-        self.able = possible(_ANSWERS)
+        self.able = possible(ANSWERS)
 
     def route(self, router: UrlDispatcher, faults: Faults) -> None:
         """Put the receivers under /webhook."""
-        receive = Stage(NAME, self._posts, faults, _ANSWERS).on(On.CREATE, self.receive)
+        receive = Stage(NAME, self._posts, faults, ANSWERS).on(On.CREATE, self.receive)
         router.add_post(f"/{NAME}", receive)
         router.add_post(f"/{NAME}/{{receiver}}", receive)
 
@@ -72,7 +92,7 @@ class Webhook:
         self._posts.name(NAME, request[CALL], f"{receiver} {key or data!r}")
         event = as_object(data)
         if event is None:
-            return _error(400, "The body is no JSON object")
+            return error(400, "The body is no JSON object")
         if key and self._posts.marked(NAME, (receiver, key)):
             return answer({"received": True})
         post = Post(
@@ -100,42 +120,6 @@ class Webhook:
         return abs(age) <= TIMESTAMP_SECONDS and any(
             hmac.compare_digest(expected, one.encode()) for one in given
         )
-
-
-class OnCall:
-    """Phones of on-call staff: what they are told is a post of its own network, `on-call`."""
-
-    def __init__(self, posts: Posts, clock: Clock) -> None:
-        self._posts = posts
-        self._clock = clock
-        self._count = 0
-        self.able = possible(_ANSWERS)
-
-    def route(self, router: UrlDispatcher, faults: Faults) -> None:
-        """Put the phones under /on-call."""
-        receive = Stage(ON_CALL, self._posts, faults, _ANSWERS).on(On.CREATE, self.receive)
-        router.add_post(f"/{ON_CALL}/{{receiver}}", receive)
-
-    async def receive(self, request: Request) -> Response:
-        """Take one message of the form {"title", "message"}."""
-        event = as_object(await request.read())
-        if event is None:
-            return _error(400, "The body is no JSON object")
-        parts = (str(event.get(name) or "") for name in ("title", "message"))
-        text = "\n\n".join(part for part in parts if part)
-        self._posts.name(ON_CALL, request[CALL], text)
-        self._count += 1
-        receiver = request.match_info["receiver"]
-        post = Post(
-            ON_CALL,
-            f"{receiver}/{self._count}",
-            account(receiver),
-            text,
-            self._clock.now(),
-            details={"receiver": receiver, "subject": str(event.get("title") or "")},
-        )
-        self._posts.add(post)
-        return answer({"received": True})
 
 
 def _language(event: dict[str, Any]) -> str | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, timedelta
@@ -26,16 +27,45 @@ from twitter_text.has_invalid_characters import has_invalid_characters
 from broadcaster.clock import Clock
 from broadcaster.sandbox.answers import PROBLEM, Answers, Window, answer, as_object
 from broadcaster.sandbox.faults import CALL, Faults, On, Stage, possible
-from broadcaster.sandbox.posts import Account, Post, Posts
-from broadcaster.sandbox.x_request import Wanted, author_of, token_after, wrong
+from broadcaster.sandbox.looks import Look
+from broadcaster.sandbox.pictures import Pictures
+from broadcaster.sandbox.posts import PREFIX, Account, Post, Posts
+from broadcaster.sandbox.x_request import CONSUMER_KEY, Wanted, author_of, token_after, wrong
 
 NAME = "x"
+LOOK = Look(NAME, "X", colour="#536471")
+TOKEN = f"{PREFIX}stadt-dortmund"
 WEIGHT_MAX = 280
 DUPLICATE_KEPT = timedelta(hours=24)
 EPOCH_MILLISECONDS = 1_288_834_974_657  # X's ids count from here
 
 _PROBLEMS = "https://api.x.com/2/problems"
 _HEAVY = re.compile(r"[^\u0000-\u10ff\u2000-\u200d\u2010-\u201f\u2032-\u2037]")
+
+
+def channel(url: str) -> str:
+    """Return the table of a channel that posts to this stand-in."""
+    return f"""\
+[channels.x]
+type = "x"
+languages = ["de"]
+base_url = {json.dumps(url)}
+consumer_key_file = "x-consumer-key"
+consumer_secret_file = "x-consumer-secret"
+access_token_file = "x-access-token"
+access_token_secret_file = "x-access-token-secret"
+
+"""
+
+
+def secrets() -> dict[str, str]:
+    """Return the secret files that the table names."""
+    return {
+        "x-consumer-key": CONSUMER_KEY,
+        "x-consumer-secret": f"{CONSUMER_KEY}-secret",
+        "x-access-token": TOKEN,
+        "x-access-token-secret": f"{TOKEN}-secret",
+    }
 
 
 def _problem(status: int, title: str, detail: str, kind: str = "about:blank") -> Response:
@@ -91,9 +121,10 @@ def shortened(text: str) -> str:
 class X:
     """The stand-in."""
 
-    def __init__(self, posts: Posts, clock: Clock) -> None:
+    def __init__(self, posts: Posts, clock: Clock, pictures: Pictures) -> None:
         self._posts = posts
         self._clock = clock
+        self._pictures = pictures
         self._windows = {
             "create": Window(100, 900, clock),
             "delete": Window(50, 900, clock),

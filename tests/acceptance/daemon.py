@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from broadcaster.sandbox import Sandbox
 from broadcaster.sandbox.configuration import configuration
 
 START_SECONDS = 30.0
+FIVE = ("mastodon", "bluesky", "x", "webhook", "mail")
 SETTLED = frozenset(
     {"withheld", "sent", "visible", "failed", "expired", "superseded", "retracted", "waiting"}
 )
@@ -265,16 +266,21 @@ async def running(config: Path, **daemon: Any) -> AsyncIterator[Daemon]:
 
 @asynccontextmanager
 async def night(
-    directory: Path, more: str = SHORT, edits: Mapping[str, str] | None = None, **daemon: Any
+    directory: Path,
+    more: str = SHORT,
+    edits: Mapping[str, str] | None = None,
+    networks: Sequence[str] | None = FIVE,
+    **daemon: Any,
 ) -> AsyncIterator[tuple[Sandbox, Daemon]]:
     """Run stand-in networks and a daemon that posts to them.
 
     `edits`: what is replaced in the configuration by what, once each. X's daily limit is lifted.
+    `networks`: those that have a channel, X among them; None has all.
     """
     sandbox = Sandbox()
     await sandbox.start()
     try:
-        config = configuration(sandbox, directory, more=more)
+        config = configuration(sandbox, directory, more=more, networks=networks)
         edit(config, {"[channels.x]\n": "[channels.x]\nmax_posts_per_day = 1000000\n"})
         edit(config, edits or {})
         async with running(config, **daemon) as one:

@@ -7,7 +7,7 @@ import json
 import aiohttp
 import pytest
 
-from broadcaster.sandbox import Sandbox
+from broadcaster.sandbox import NETWORKS, Sandbox
 from tests.kit import ManualClock
 from tests.sandbox.client import TOKEN, Client
 
@@ -16,9 +16,7 @@ def test_the_ready_line_names_every_network_and_the_mail_server(sandbox: Sandbox
     """One line of JSON tells a program where everything is."""
     ready = json.loads(sandbox.ready_line())
     assert "\n" not in sandbox.ready_line()
-    assert ready["networks"] == {
-        name: f"{sandbox.url}/{name}" for name in ("mastodon", "bluesky", "x", "webhook")
-    }
+    assert ready["networks"] == {name: f"{sandbox.url}/{name}" for name in NETWORKS}
     assert ready["smtp"] == f"127.0.0.1:{sandbox.smtp_port}"
 
 
@@ -83,6 +81,8 @@ async def test_posts_are_listed_in_order_with_all_their_fields(client: Client) -
         "reply_to": None,
         "media": [],
         "deleted": False,
+        "edited": False,
+        "concealed": False,
     }
     assert listed[2]["reply_to"] == first.body["id"]
 

@@ -23,7 +23,7 @@ async def page(client: Client, path: str = "/") -> str:
 class Balance(HTMLParser):
     """Notes tags that are closed in another order than they were opened."""
 
-    VOID = frozenset({"meta", "link", "br"})
+    VOID = frozenset({"meta", "link", "br", "img"})
 
     def __init__(self) -> None:
         super().__init__()
