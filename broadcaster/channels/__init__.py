@@ -225,8 +225,20 @@ def card_path(state_directory: Path, digest: str, kind: str) -> Path:
 
 _NOT_CHANNELS = frozenset(
     {
-        *("clip", "facebook_post", "facebook_token", "google", "graph", "http", "pool", "tokens"),
-        *("upload", "wire", "xrpc"),
+        "catalogue",
+        "clip",
+        "facebook_post",
+        "facebook_token",
+        "google",
+        "graph",
+        "http",
+        "pool",
+        "title",
+        "tokens",
+        "upload",
+        "video",
+        "wire",
+        "xrpc",
     }
 )
 

@@ -44,6 +44,10 @@ class ClipError(Exception):
     """No clip could be made; its text is a sentence for on-call staff."""
 
 
+class ProgramMissing(ClipError):  # noqa: N818 - what it is, says more
+    """There is no ffmpeg: a person must install the extra `video`."""
+
+
 class Clips:
     """Makes clips from cards, each only once. `sound` is a file that ffmpeg can read.
 
@@ -135,14 +139,14 @@ class Clips:
 
 
 def ffmpeg() -> str:
-    """Return the path of the packaged ffmpeg; blocking. Raises ClipError where there is none."""
+    """Return the path of the packaged ffmpeg; blocking. Raises ProgramMissing."""
     try:
         package = importlib.import_module("imageio_ffmpeg")
         return str(package.get_ffmpeg_exe())
     except ImportError:
-        raise ClipError("the package imageio-ffmpeg, which makes the clip, is missing") from None
+        raise ProgramMissing("the package imageio-ffmpeg, which makes clips, is missing") from None
     except (RuntimeError, OSError):
-        raise ClipError("the package imageio-ffmpeg has no program for this machine") from None
+        raise ProgramMissing("imageio-ffmpeg has no program for this machine") from None
 
 
 def _keep(place: Path, path: Path) -> None:
@@ -156,7 +160,7 @@ def _keep(place: Path, path: Path) -> None:
 def _digest(sound: Path) -> str:
     try:
         if sound.stat().st_size > SOUND_BYTES_MAX:
-            raise ValueError(f"sound_file is larger than {SOUND_BYTES_MAX // 1_000_000} MB")
+            raise ValueError(f"sound is larger than {SOUND_BYTES_MAX // 1_000_000} MB")
         return hashlib.sha256(sound.read_bytes()).hexdigest()
     except OSError as error:
-        raise ValueError(f"sound_file cannot be read: {type(error).__name__}") from None
+        raise ValueError(f"sound cannot be read: {type(error).__name__}") from None
