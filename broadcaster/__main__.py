@@ -211,7 +211,7 @@ def send(  # noqa: PLR0913 - options of a command line
 
 
 @app.command()
-def preview(
+def preview(  # noqa: PLR0913 - the options of one command
     file: AlertFile,
     *,
     config: ConfigOrNone = None,
