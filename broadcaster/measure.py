@@ -200,8 +200,14 @@ def _filled(widths: list[int], single: int, joined: int) -> int:
     return count
 
 
+def utf16(text: str) -> int:
+    """Count UTF-16 code units, as JavaScript and Java do: what is beyond U+FFFF takes two."""
+    return len(text) + sum(character > "\uffff" for character in text)
+
+
 _COUNTS: Mapping[str, Callable[[str], int]] = {
     "characters": len,
     "weighted": weighted,
     "segments": segments,
+    "utf-16": utf16,
 }

@@ -43,6 +43,7 @@ _UNITS: Mapping[Measure, str] = {
     Measure.MASTODON: "characters as Mastodon counts them",
     Measure.WEIGHTED: "characters as X counts them",
     Measure.SEGMENTS: "SMS segments",
+    Measure.UTF16: "UTF-16 units",
 }
 
 

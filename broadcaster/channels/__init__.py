@@ -47,6 +47,7 @@ class Measure(StrEnum):
     MASTODON = "mastodon"  # graphemes, a link counts `link_length`, of @user@domain only @user
     WEIGHTED = "weighted"  # X: 280 weighted characters, a link 23
     SEGMENTS = "segments"  # SMS segments, GSM-7 or UCS-2
+    UTF16 = "utf-16"  # UTF-16 code units: an emoji is two or more
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +228,15 @@ _NOT_CHANNELS = frozenset(
     {
         "catalogue",
         "clip",
+        "containers",
         "facebook_post",
         "facebook_token",
         "google",
         "graph",
         "http",
+        "linkedin_access",
+        "little",
+        "meta",
         "pool",
         "title",
         "tokens",
