@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,14 +21,17 @@ from pydantic import ValidationError
 from twitter_text import extract_urls, parse_tweet
 
 from broadcaster import measure as measuring
-from broadcaster.alert import Alert
+from broadcaster.alert import Alert, MsgType
 from broadcaster.channels import SQUARE, Channel, Escape, Limits, Measure
 from broadcaster.config import ChannelConfig
 from broadcaster.delivery import Message, names_reference
-from broadcaster.measure import fits, length
+from broadcaster.facts import primary
+from broadcaster.intake.clearing import all_clear, completed
+from broadcaster.measure import fits, is_gsm, length
 from broadcaster.render import Facts, Rendered, Renderer
 from broadcaster.texts import Texts
 from broadcaster.wording import SENTENCES_MAX, gsm_spelling, harmless, sentences
+from tests.conftest import shared_path
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SENT = datetime(2026, 11, 22, 17, 5, tzinfo=UTC)  # 18:05 in Berlin
@@ -438,6 +443,200 @@ class TestLanguages:
         )
         (alone,) = RENDERER.render(facts(alert(french)), channel("post"), ENOUGH)
         assert alone.reason == "there are no texts for the language of the alert (fr)"
+
+
+class TestHalfTranslated:
+    """What BBK calls English is often German with one English sentence."""
+
+    HALF = ENGLISH | {"description": GERMAN["description"]}
+    WHY = "its description is the de one, not translated"
+
+    def test_it_is_not_posted_and_named(self) -> None:
+        """The German text goes out, the English one does not."""
+        both = alert(self.HALF, GERMAN)
+        (part,) = RENDERER.render(facts(both), channel("post"), ENOUGH)
+        assert (part.part, part.warnings) == ("de", (f"not posted in en: {self.WHY}",))
+        assert RENDERER.parts(both, channel("post")) == ["de"]
+        assert RENDERER.card(facts(both), "en") is None
+
+    def test_a_channel_for_that_language_alone_is_withheld(self) -> None:
+        """With the reason, so that somebody can translate it."""
+        english = channel("post", languages=("en",))
+        (part,) = RENDERER.render(facts(alert(GERMAN, self.HALF)), english, ENOUGH)
+        assert part == Rendered("en", None, f"not posted in en: {self.WHY}")
+
+    def test_an_instruction_alone_is_whole(self) -> None:
+        """Fixed parts and a translated instruction make a text without a foreign word."""
+        block = {name: value for name, value in ENGLISH.items() if name != "description"}
+        parts = RENDERER.render(facts(alert(GERMAN, block)), channel("post"), ENOUGH)
+        assert [one.part for one in parts] == ["de", "en"]
+        assert "brennt" not in text_of(parts[1])
+
+    def test_an_all_clear_goes_by_its_fixed_text(self) -> None:
+        """It says enough without the description that is not its own."""
+        said = {"description": "Das Feuer ist gelöscht, die Straßen sind wieder frei."}
+        over = alert(GERMAN | said, ENGLISH | said, msgType="Cancel")
+        german, english = RENDERER.render(facts(over), channel("post"), ENOUGH)
+        assert "Das Feuer ist gelöscht" in text_of(german)
+        assert german.warnings == (f"only the fixed text in en: {self.WHY}",)
+        assert text_of(english).splitlines() == [
+            "All clear: Major fire – Dortmund-Hörde",
+            "Dortmund Fire Service, as of 18:05",
+            "",
+            "The warning has been lifted.",
+            "",
+            "No. 26-0142/2",
+            "More: https://www.dortmund.example/warnung",
+        ]
+
+    @pytest.mark.parametrize("own", [True, False], ids=["own words", "no words"])
+    def test_an_all_clear_speaks_every_language_the_warning_spoke(self, own: bool) -> None:  # noqa: FBT001
+        """Also where its sender wrote one language, or nothing at all; nothing else is in it."""
+        tags = ("de", "DE-LS", "en", "tr", "ar", "uk", "pl", "ro", "ru")
+        warning = alert(*(GERMAN | {"language": tag, "description": tag * 30} for tag in tags))
+        text = "Das Feuer ist gelöscht."
+        infos = all_clear([warning], text, "de")
+        if own:
+            said = alert(GERMAN | {"description": text}, msgType="Cancel")
+            infos = completed(said.info, [warning])
+        over = warning.model_copy(update={"info": infos, "msg_type": MsgType.CANCEL})
+        known = facts(over, replaces=REPLACED, ended=warning.info)
+        parts = RENDERER.render(known, channel("post"), ENOUGH)
+        languages = [primary(tag) for tag in tags]
+        assert [one.part for one in parts] == languages
+        assert [one.part for one in parts if text in text_of(one)] == ["de"]
+        assert not [one for one in parts if "Fenster" in text_of(one) or one.warnings]
+
+    def test_a_real_message_of_bbk_is_not_posted_half_translated(self) -> None:
+        """Nine languages, of which eight have the German description."""
+        real = json.loads(
+            shared_path("data/nina/warning-mowas-cancel-hessen-9lang.json").read_text("utf-8")
+        )
+        blocks = [
+            GERMAN
+            | {"language": one["language"], "description": html.unescape(one["description"])}
+            | {"instruction": one["instruction"]}
+            for one in real["info"]
+        ]
+        parts = RENDERER.render(facts(alert(*blocks)), channel("post"), ENOUGH)
+        assert [one.part for one in parts] == ["de"]
+        assert len(parts[0].warnings) == 8
+
+
+class TestParts:
+    """Several languages on one channel: posts of their own, replies, or one post."""
+
+    NINE = ("de", "de-simple", "en", "tr", "ar", "uk", "pl", "ro", "ru")
+
+    def nine(self) -> Facts:
+        """Give an alert in nine languages."""
+        return facts(
+            alert(*(GERMAN | {"language": one, "description": one * 30} for one in self.NINE))
+        )
+
+    def test_replies_answer_the_first(self) -> None:
+        """The first language is the post, every further one answers it."""
+        parts = RENDERER.render(self.nine(), channel("post", parts="replies"), ENOUGH)
+        assert [one.part for one in parts] == list(self.NINE)
+        assert [one.message and one.message.after for one in parts] == [None, *["de"] * 8]
+        posts = RENDERER.render(self.nine(), channel("post"), ENOUGH)
+        assert {one.message and one.message.after for one in posts} == {None}
+        assert [text_of(one) for one in posts] == [text_of(one) for one in parts]
+
+    def test_replies_answer_the_first_that_goes_out(self) -> None:
+        """One that fits nowhere is no post to answer."""
+        long = GERMAN | {"event": "Sehr " * 15 + "großer Brand"}
+        limits = Limits(Measure.CHARACTERS, 160)
+        three = alert(long, ENGLISH, GERMAN | {"language": "tr", "description": "Yangın."})
+        parts = RENDERER.render(facts(three), channel("post", parts="replies"), limits)
+        after = [(one.part, one.message.after) for one in parts if one.message]
+        assert (parts[0].message, after) == (None, [("en", None), ("tr", "en")])
+
+    def test_one_post_holds_all_languages_in_order(self) -> None:
+        """Each text whole, a line between them, and every reference in it."""
+        one = facts(alert())
+        order = channel("post", parts="one", languages=("en", "de"))
+        (part,) = RENDERER.render(one, order, ENOUGH)
+        apart = RENDERER.render(one, channel("post", languages=("en", "de")), ENOUGH)
+        assert part.part == "en+de"
+        assert part.message
+        assert part.message.language == "en"
+        assert part.message.text == "\n—\n".join(map(text_of, apart))
+        assert part.message.length == len(part.message.text)
+        assert part.warnings == ()
+
+    @pytest.mark.parametrize("status", ["Actual", "Exercise"])
+    def test_languages_in_one_post_are_cut_together(self, status: str) -> None:
+        """None says more than another, and each keeps at least its minimal text."""
+        one, least_seen = facts(alert(status=status)), 0
+        parts: list[Rendered] = []
+        for maximum in range(760, 100, -1):
+            limits = Limits(Measure.CHARACTERS, maximum)
+            parts = RENDERER.render(one, channel("post", parts="one"), limits)
+            if len(parts) > 1:
+                break
+            least_seen = maximum
+            german, english = text_of(parts[0]).split("\n—\n")
+            assert ("Rauch zieht" in german) == ("Smoke is" in english)
+            assert ("Schalten Sie" in german) == ("Switch off" in english)
+            assert ("Kontakt:" in german) == ("Contact:" in english)
+            for said, first, mark in (
+                (german, "Schließen Sie Fenster und Türen.", "ÜBUNG – "),
+                (english, "Close windows and doors.", "EXERCISE – "),
+            ):
+                assert first in said
+                assert names_reference(said, REFERENCE)
+                assert said.startswith(mark) == (status == "Exercise")
+        assert 200 < least_seen < 300
+        need = f"even the minimal text needs {least_seen} characters; only {least_seen - 1} fit"
+        assert [one.part for one in parts] == ["de", "en"]
+        assert parts[0].warnings == (f"the languages are posts of their own: {need}",)
+        assert len(text_of(parts[0])) > least_seen / 2
+
+    def test_one_language_is_one_post_as_ever(self) -> None:
+        """There is nothing to join."""
+        one = facts(alert(GERMAN))
+        (part,) = RENDERER.render(one, channel("post", parts="one"), ENOUGH)
+        assert part.part == "de"
+        assert [part] == RENDERER.render(one, channel("post"), ENOUGH)
+
+    def test_one_sms_stays_in_gsm(self) -> None:
+        """The line between two languages is spelled plainly too."""
+        limits = Limits(Measure.SEGMENTS, 4)
+        (part,) = RENDERER.render(facts(alert()), channel("sms", parts="one"), limits)
+        assert is_gsm(text_of(part))
+        assert "\n-\n" in text_of(part)
+
+    def test_one_broken_language_does_not_take_the_others_along(self, tmp_path: Path) -> None:
+        """Its template withholds it alone."""
+        own = city(tmp_path, "{{ nobody }}")
+        parts = own.render(facts(alert()), channel("post", parts="one"), ENOUGH)
+        assert [one.message is None for one in parts] == [True, False]
+        assert parts[0].warnings[0].startswith("the languages are posts of their own: de/post")
+
+    @pytest.mark.parametrize("parts", ["threads", "", None])
+    def test_there_are_three_ways(self, parts: str | None) -> None:
+        """Anything else is a fault of the configuration."""
+        with pytest.raises(ValidationError):
+            channel("post", parts=parts)
+
+
+class TestVideos:
+    """A title as YouTube takes it: 100 characters, and no angle brackets anywhere."""
+
+    @pytest.mark.parametrize("status", ["Actual", "Exercise"])
+    @pytest.mark.parametrize("event", ["Großbrand", "5 < 6 > 4 " * 9 + "Ende"])
+    def test_title_and_text(self, status: str, event: str) -> None:
+        """The mark stays in front, and words are cut whole."""
+        one = alert(GERMAN | {"event": event.strip(), "headline": None}, status=status)
+        (part,) = RENDERER.render(facts(one), channel("youtube"), ENOUGH)
+        assert part.message
+        title = part.message.subject
+        assert title
+        assert len(title) <= 100
+        assert not set("<>") & set(title + part.message.text)
+        assert title.startswith("ÜBUNG – Gefahr: " if status == "Exercise" else "Gefahr: ")
+        assert title.endswith("…") == (event != "Großbrand")
 
 
 def city(directory: Path, text: str, name: str = "post") -> Renderer:
