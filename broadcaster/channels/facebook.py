@@ -183,8 +183,14 @@ class Facebook:
         """Put the pointer before the text of the old post; where that is refused, below it."""
         if delivery.message is None:
             raise Rejected("there is no text in this delivery")
-        work = self._point(post_of(delivery.reply_to), delivery.message.text)
-        return await self._in_the_rest(self._clock.elapsed(), work)
+        pointer, started = delivery.message.text, self._clock.elapsed()
+        post = post_of(delivery.reply_to)
+        old = await self._old(post)
+        if old is None:
+            raise Rejected("the post to correct is not there any more")
+        if points(text_of(old), pointer):
+            return Receipt(post, permalink(old))
+        return await self._in_the_rest(started, self._point(old, pointer))
 
     async def retract(self, receipt: Receipt) -> None:
         """Delete the post; done if it is gone already."""
@@ -322,12 +328,9 @@ class Facebook:
 
     # Corrections
 
-    async def _point(self, post: str, pointer: str) -> Receipt:
-        old = await self._old(post)
-        if old is None:
-            raise Rejected("the post to correct is not there any more")
-        text = text_of(old)
-        if points(text, pointer) or (text and await self._edited(post, f"{pointer}\n\n{text}")):
+    async def _point(self, old: Mapping[str, Any], pointer: str) -> Receipt:
+        post, text = str(old["id"]), text_of(old)
+        if text and await self._edited(post, f"{pointer}\n\n{text}"):
             return Receipt(post, permalink(old))
         return await self._our_comment(post, pointer) or await self._comment(post, pointer)
 
@@ -352,7 +355,7 @@ class Facebook:
 
     async def _old(self, post: str) -> dict[str, Any] | None:
         answer = await self._get(post, {"fields": "id,message,permalink_url"})
-        return None if graph.is_gone(answer) else self._read(answer)
+        return None if graph.is_gone(answer) else self._read(answer) | {"id": post}
 
     async def _our_comment(self, post: str, pointer: str) -> Receipt | None:
         fields = {"fields": "id,message,from", "limit": str(PAGE), "order": "reverse_chronological"}
