@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,14 @@ from markupsafe import Markup, escape
 from broadcaster.sandbox.faults import Faults
 from broadcaster.sandbox.looks import Look
 from broadcaster.sandbox.pictures import Pictures
-from broadcaster.sandbox.posts import Post, Posts
+from broadcaster.sandbox.posts import PICTURES, Post, Posts
 
 POSTS_SHOWN = 100
 REFRESH_SECONDS = 3
 CITY = ZoneInfo("Europe/Berlin")
 POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "connect-src 'self'; img-src 'self'; media-src 'self'"
 )
 
 _LINK = re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:!?)]")
@@ -53,6 +54,11 @@ def linked(text: str) -> Markup:
         shown += Markup('<a href="{0}" rel="noopener nofollow">{0}</a>').format(link[0])
         end = link.end()
     return shown + escape(text[end:])
+
+
+def address(identity: str) -> str:
+    """Return where a picture that was kept is shown."""
+    return f"{PICTURES}/{identity}"
 
 
 def event(post: Post) -> dict[str, Any]:
@@ -83,7 +89,6 @@ class Timeline:
         self, posts: Posts, pictures: Pictures, faults: Faults, looks: Sequence[Look]
     ) -> None:
         self._posts = posts
-        self._pictures = pictures
         self._faults = faults
         self._looks = {look.name: look for look in looks}
         environment = Environment(
@@ -93,7 +98,13 @@ class Timeline:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        environment.filters |= {"linked": linked, "event": event, "local": local}
+        environment.filters |= {
+            "linked": linked,
+            "event": event,
+            "local": local,
+            "kept": pictures.get,
+            "address": address,
+        }
         self._page = environment.get_template("timeline.html")
 
     def route(self, router: web.UrlDispatcher) -> None:
@@ -109,7 +120,7 @@ class Timeline:
         network = request.match_info.get("network")
         names = [network] if network else list(self._looks)
         page = self._page.render(
-            stacks=[[self._column(name) for name in stack] for stack in _stacks(names)],
+            columns=[self._column(name) for name in names],
             networks=list(self._looks.values()),
             only=network,
             faults=self._faults.to_json(),
@@ -131,16 +142,28 @@ class Timeline:
 
     def _column(self, name: str) -> dict[str, Any]:
         posts = self._posts.of(name)
-        shown = posts[: -POSTS_SHOWN - 1 : -1]
-        there = {post.id: post for post in posts} if any(p.reply_to for p in shown) else {}
+        there = {post.id: post for post in posts}
+        comments = _comments(posts, there)
+        own = [post for post in posts if not _is_comment(post, there)]
         return {
             "look": self._looks[name],
-            "count": len(posts),
-            "posts": [(post, there.get(post.reply_to or "")) for post in shown],
+            "count": len(own),
+            "posts": [
+                (post, there.get(post.reply_to or ""), comments.get(post.id, ()))
+                for post in own[: -POSTS_SHOWN - 1 : -1]
+            ],
         }
 
 
-def _stacks(names: Sequence[str]) -> list[list[str]]:
-    """Return the networks column by column: the last two, which are short, share one."""
-    apart = max(len(names) - 2, 0)
-    return [*([name] for name in names[:apart]), list(names[apart:])]
+def _is_comment(post: Post, there: Mapping[str, Post]) -> bool:
+    """Say whether a post stands under another; where that one is gone, it stands for itself."""
+    return post.details.get("kind") == "comment" and post.reply_to in there
+
+
+def _comments(posts: Sequence[Post], there: Mapping[str, Post]) -> dict[str, list[Post]]:
+    """Return the comments under each post, oldest first."""
+    under: dict[str, list[Post]] = {}
+    for post in posts:
+        if post.reply_to and _is_comment(post, there):
+            under.setdefault(post.reply_to, []).append(post)
+    return under

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from PIL import Image
 
 from broadcaster.sandbox import Sandbox
 from broadcaster.sandbox.bluesky import tid
@@ -90,6 +92,13 @@ class Client:
         """Post an unsigned event to a webhook."""
         body = {"type": "alert.issued", "data": {"reference": "26-1/1"}}
         return await self.post("webhook", f"/{receiver}", json=body, headers={"webhook-id": key})
+
+
+def picture(width: int = 40, height: int = 30, form: str = "PNG") -> bytes:
+    """Draw a plain picture."""
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), "red").save(file, form)
+    return file.getvalue()
 
 
 def record(text: str, **more: Any) -> dict[str, Any]:

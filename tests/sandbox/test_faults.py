@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import errno
 import smtplib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
 import pytest
 import uvloop
+from aiohttp import web
 
 from broadcaster.sandbox import Sandbox
-from broadcaster.sandbox.faults import MAIL, Kind
+from broadcaster.sandbox.faults import MAIL, Fault, Faults, Handler, Kind, On, Stage
+from broadcaster.sandbox.pictures import Pictures
+from broadcaster.sandbox.posts import Posts
+from broadcaster.sandbox.x import X
 from tests.kit import ManualClock
 from tests.sandbox.client import TOKEN, Client
 
@@ -248,6 +254,88 @@ async def test_a_fault_can_befall_reading_instead(client: Client) -> None:
     assert (await client.tweet("Feuer")).status == 201
     assert (await client.get("x", "/2/users/me", headers=TOKEN)).status == 500
     assert (await client.get("x", "/2/users/me", headers=TOKEN)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("fault", "on", "can"),
+    [
+        ("lost-answer", "prepare", True),
+        ("error-500-accepted", "prepare", True),
+        ("error-500-accepted", "edit", True),
+        ("error-500-accepted", "read", False),
+        ("no-id", "prepare", True),
+        ("no-id", "edit", False),
+        ("duplicate", "prepare", False),
+        ("duplicate", "edit", False),
+        ("expired-token", "edit", True),
+    ],
+)
+async def test_a_fault_befalls_the_sorts_of_requests_it_can(
+    client: Client,
+    fault: str,
+    on: str,
+    can: bool,  # noqa: FBT001
+) -> None:
+    """A first step can be accepted unheard, or name nothing; an edit can be accepted unheard."""
+    answer = await client.fault("x", fault, on=on)
+    assert (answer.status == 200) is can
+
+
+@asynccontextmanager
+async def staged(handler: Handler, on: On) -> AsyncIterator[tuple[str, Posts, Faults]]:
+    """Serve one handler at a stage of X."""
+    clock = ManualClock()
+    posts = Posts(["x"], clock)
+    x = X(posts, clock, Pictures())
+    faults = Faults({"x": x.able})
+    application = web.Application()
+    application.router.add_post("/", Stage("x", posts, faults, x.answers).on(on, handler))
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/", posts, faults
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("on", [On.PREPARE, On.EDIT, On.READ, On.DELETE, On.LOGIN])
+async def test_only_what_shows_something_new_is_counted(
+    session: aiohttp.ClientSession, on: On
+) -> None:
+    """Uploads, containers and edits are no posts, and no repeats of one."""
+
+    async def done(_request: web.Request) -> web.Response:
+        return web.Response()
+
+    async with staged(done, on) as (url, posts, faults), session.post(url) as answer:
+        assert answer.status == 200
+        assert posts.calls("x").creates == 0
+        faults.put(Fault(network="x", fault=Kind.ERROR, on=on))
+        async with session.post(url) as failed:
+            assert failed.status == 500
+
+
+async def test_an_upload_that_a_fault_befalls_still_arrives_whole(
+    session: aiohttp.ClientSession,
+) -> None:
+    """A form with a file can be read by the handler although the fault looked at it before."""
+    taken: list[bytes] = []
+
+    async def upload(request: web.Request) -> web.Response:
+        file = (await request.post())["file"]
+        assert isinstance(file, web.FileField)
+        taken.append(file.file.read())
+        return web.Response()
+
+    async with staged(upload, On.PREPARE) as (url, _, faults):
+        for fault in (None, Kind.ERROR_ACCEPTED, Kind.LOST_ANSWER):
+            if fault:
+                faults.put(Fault(network="x", fault=fault, on=On.PREPARE))
+            form = aiohttp.FormData()
+            form.add_field("file", b"card", filename="card.png", content_type="image/png")
+            with suppress(LOST):
+                async with session.post(url, data=form) as answer:
+                    assert answer.status == (500 if fault else 200)
+    assert taken == [b"card"] * 3
 
 
 async def test_a_lost_answer_can_hide_its_post(client: Client, clock: ManualClock) -> None:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
-from PIL import Image
 
 from broadcaster.sandbox import Sandbox, pictures
 from broadcaster.sandbox.pictures import Pictures, size_of
-from tests.sandbox.client import Client
-
-
-def picture(width: int = 40, height: int = 30, form: str = "PNG") -> bytes:
-    """Draw a plain picture."""
-    file = io.BytesIO()
-    Image.new("RGB", (width, height), "red").save(file, form)
-    return file.getvalue()
+from tests.sandbox.client import Client, picture
 
 
 @pytest.fixture

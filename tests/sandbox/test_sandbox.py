@@ -93,6 +93,64 @@ async def test_a_network_that_there_is_not_is_a_problem(client: Client) -> None:
     assert (answer.status, answer.body["code"]) == (404, "no-such-network")
 
 
+async def test_a_post_can_be_hidden_altered_and_taken_away(
+    sandbox: Sandbox, client: Client
+) -> None:
+    """What happens to a post behind its account's back: the public sees it, or no more of it."""
+    post = (await client.toot("Feuer")).body["id"]
+
+    async def put(**change: object) -> tuple[int, dict[str, object]]:
+        changed = await client.ask("PUT", f"/_sandbox/posts/mastodon/{post}", json=change)
+        return changed.status, changed.body
+
+    status, shown = await put(text="Kein Feuer")
+    assert (status, shown["text"], shown["edited"]) == (200, "Kein Feuer", False)
+    status, shown = await put(concealed=True)
+    assert (status, shown["text"], shown["concealed"]) == (200, "Kein Feuer", True)
+    assert sandbox.posts.get("mastodon", post)
+    assert sandbox.posts.public("mastodon", post) is None
+    await put(concealed=False)
+    assert sandbox.posts.public("mastodon", post)
+    await put(deleted=True)
+    assert sandbox.posts.get("mastodon", post) is None
+    await put(deleted=False)
+    assert sandbox.posts.public("mastodon", post)
+
+
+async def test_a_post_of_bluesky_is_named_by_its_address(
+    client: Client, bluesky: dict[str, str]
+) -> None:
+    """An id with slashes can be changed too, and is read back changed."""
+    uri = (await client.put(bluesky, "Feuer")).body["uri"]
+    changed = await client.ask("PUT", f"/_sandbox/posts/bluesky/{uri}", json={"text": "anders"})
+    assert changed.status == 200
+    query = dict(zip(("repo", "collection", "rkey"), uri.split("/")[2:], strict=True))
+    read = await client.get("bluesky", "/xrpc/com.atproto.repo.getRecord", params=query)
+    assert read.body["value"]["text"] == "anders"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("mastodon/0", {"text": "x"}, 404),
+        ("myspace/0", {"text": "x"}, 404),
+        ("x/POST", {"txet": "x"}, 422),
+        ("x/POST", {"concealed": "perhaps"}, 422),
+        ("x/POST", [], 422),
+    ],
+)
+async def test_a_change_that_is_not_understood_is_a_problem(
+    client: Client, path: str, body: object, status: int
+) -> None:
+    """Slips are told, and nothing is changed."""
+    post = (await client.tweet("Feuer")).body["data"]["id"]
+    path = f"/_sandbox/posts/{path.replace('POST', post)}"
+    answer = await client.ask("PUT", path, json=body)
+    assert answer.status == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert (await client.posts("x"))[0]["text"] == "Feuer"
+
+
 async def test_clearing_forgets_posts_keys_and_counts(client: Client) -> None:
     """After a clear, the same key posts again and the counts begin at zero."""
     await client.toot("eins", "key-1")

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from broadcaster.sandbox import EVERY
+from broadcaster.sandbox import EVERY, Sandbox
+from broadcaster.sandbox.posts import Post, account
 from broadcaster.sandbox.timeline import linked
-from tests.sandbox.client import TOKEN, Client
+from tests.sandbox.client import TOKEN, Client, picture
 
 
 async def page(client: Client, path: str = "/") -> str:
@@ -120,14 +121,83 @@ async def test_the_newest_post_comes_first_and_a_page_is_bounded(client: Client)
         await client.event(key=f"k{n}")
     whole = await page(client, "/webhook/")
     assert whole.count("<article") == 100
-    assert '<span class="count">103</span>' in whole
+    assert '<span class="count" id="count-webhook" data-live>103</span>' in whole
 
 
 async def test_the_page_loads_nothing_from_anywhere(client: Client) -> None:
     """A strict policy: the page's own style and script, and its own server."""
     answer = await client.ask("GET", "/")
-    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "img-src 'self'; media-src 'self'" in policy
     assert "https://" not in answer.raw.decode()
+
+
+def a_post(sandbox: Sandbox, identity: str, text: str = "Feuer", **more: Any) -> Post:
+    """Put a post on Facebook, as its stand-in would."""
+    author = account("sandbox-stadt-dortmund")
+    post = Post("facebook", identity, author, text, sandbox.posts.clock.now(), **more)
+    return sandbox.posts.add(post)
+
+
+async def test_a_card_is_shown_with_its_alt_text(sandbox: Sandbox, client: Client) -> None:
+    """The picture comes from the sandbox in its own size, and what the blind hear can be read."""
+    card = sandbox.pictures.keep(picture(40, 30), "image/png")
+    a_post(sandbox, "1", media=[{"id": card, "alt": 'Großbrand: "Fenster" schließen'}])
+    a_post(sandbox, "2", media=[{"id": card, "alt": ""}])
+    whole = await page(client, "/facebook/")
+    source = f'<img src="/_sandbox/pictures/{card}"'
+    alt = "Großbrand: &#34;Fenster&#34; schließen"
+    assert f'{source} alt="{alt}" width="40" height="30" loading="lazy">' in whole
+    assert f'<summary lang="en">Alt text</summary><p dir="auto">{alt}</p>' in whole
+    assert whole.count("no alt text") == 1
+    (shown, _) = await client.posts("facebook")
+    assert shown["media"][0]["url"] == f"/_sandbox/pictures/{card}"
+
+
+async def test_a_picture_that_is_not_kept_any_more_is_said(
+    sandbox: Sandbox, client: Client
+) -> None:
+    """Memory is bounded; the page says so instead of showing a broken picture."""
+    a_post(sandbox, "1", media=[{"id": "gone", "alt": "Karte"}])
+    whole = await page(client, "/facebook/")
+    assert "The picture is not kept any more." in whole
+    assert "<img" not in whole
+
+
+async def test_a_video_is_shown_with_its_title(sandbox: Sandbox, client: Client) -> None:
+    """A clip can be played."""
+    clip = sandbox.pictures.keep(b"clip", "video/mp4")
+    details = {"title": "Großbrand in Hörde"}
+    a_post(sandbox, "1", media=[{"id": clip, "alt": ""}], details=details)
+    whole = await page(client, "/facebook/")
+    assert f'<video src="/_sandbox/pictures/{clip}" controls muted' in whole
+    assert "<strong>Großbrand in Hörde</strong>" in whole
+    assert "no alt text" not in whole
+
+
+async def test_comments_stand_under_their_post(sandbox: Sandbox, client: Client) -> None:
+    """A comment is no post of its own, except where its post is gone from memory."""
+    a_post(sandbox, "1", "Feuer")
+    a_post(sandbox, "2", "Entwarnung", reply_to="1", details={"kind": "comment"})
+    a_post(sandbox, "3", "verwaist", reply_to="0", details={"kind": "comment"})
+    whole = await page(client, "/facebook/")
+    assert whole.count("<article") == 2
+    under = whole.partition('<ol class="comments"')[2].partition("</ol>")[0]
+    assert "Entwarnung" in under
+    assert "verwaist" not in under
+    assert 'id="post-2"' in under
+
+
+async def test_edited_and_hidden_posts_are_marked(sandbox: Sandbox, client: Client) -> None:
+    """A citizen sees that a text was changed; the page also shows what no citizen sees."""
+    a_post(sandbox, "1", edited=True)
+    assert ">edited</span>" in await page(client, "/facebook/")
+    body = {"concealed": True}
+    assert (await client.ask("PUT", "/_sandbox/posts/facebook/1", json=body)).status == 200
+    whole = await page(client, "/facebook/")
+    assert 'class="post concealed"' in whole
+    assert "Hidden by the network" in whole
 
 
 def test_links_end_before_punctuation() -> None:
