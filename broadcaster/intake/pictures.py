@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from broadcaster.captions import at_most
 from broadcaster.channels import Picture
 from broadcaster.delivery import Act, Media, Message
 from broadcaster.drawing import Spec
 from broadcaster.facts import Facts
 from broadcaster.record import Card
 from broadcaster.render import CardWords, Renderer
-
-_MORE = "…"
 
 
 def picture(
@@ -23,7 +22,7 @@ def picture(
     if words is None:
         return None
     spec = _spec(facts, language, words, form)
-    alt = _at_most(words.alt, form.alt_maximum)
+    alt = at_most(words.alt, form.alt_maximum)
     media = Media(spec.name(), alt, form.kind, form.width, form.height, form.required)
     return media, Card(spec.name(), spec.to_json(), form.kind)
 
@@ -35,7 +34,7 @@ def _spec(facts: Facts, language: str, words: CardWords, form: Picture) -> Spec:
         kind=facts.kind,
         severity=first.severity.value,
         category=first.category[0].value,
-        mark=words.mark,
+        mark=words.mark or None,
         level=words.level,
         title=words.title,
         place=words.place,
@@ -43,19 +42,13 @@ def _spec(facts: Facts, language: str, words: CardWords, form: Picture) -> Spec:
         time=words.time,
         source=words.source,
         reference=words.reference,
-        note=words.note,
+        note=words.note or None,
         width=form.width,
         height=form.height,
         kind_of_file=form.kind,
     )
 
 
-def _at_most(text: str, maximum: int) -> str:
-    if len(text) <= maximum:
-        return text
-    return text[: maximum - len(_MORE)].rsplit(" ", 1)[0].rstrip() + _MORE
-
-
 def pointer(renderer: Renderer, facts: Facts, language: str) -> Message:
-    """Return what an older post is made to begin with. Raises TextError."""
+    """Return what an older post is made to begin with."""
     return Message(renderer.pointer(facts, language), language, act=Act.CORRECT)

@@ -24,7 +24,7 @@ from broadcaster.alert import (
     Submission,
 )
 from broadcaster.auth import Caller
-from broadcaster.channels import Channel, Corrects, Limits
+from broadcaster.channels import Channel, Corrects, Limits, Picture
 from broadcaster.config import Config
 from broadcaster.delivery import CORRECTION, Delivery, Message, State, delivery_key
 from broadcaster.facts import primary
@@ -199,13 +199,14 @@ class Planner:
             return rendered
         if channel.by_hand:
             message = replace(message, link=channel.by_hand)
-        if channel.picture and (
-            drawn := pictures.picture(self.renderer, facts, message.language, channel.picture)
-        ):
-            media, card = drawn
-            draft.cards[card.name] = card
-            message = replace(message, media=(media,))
-        return replace(rendered, message=message)
+        if channel.picture is None:
+            return replace(rendered, message=message)
+        drawn = pictures.picture(self.renderer, facts, message.language, channel.picture)
+        if drawn is None:
+            return _without_card(rendered, message, channel.picture)
+        media, card = drawn
+        draft.cards[card.name] = card
+        return replace(rendered, message=replace(message, media=(media,)))
 
     def _corrections(
         self, draft: Draft, facts: Facts, channel: Channel, parts: Sequence[Rendered]
@@ -355,6 +356,15 @@ def _row(
         posts_per_day_max=guard,
         tell=guard is not None or not (fits or by_rule),
     )
+
+
+def _without_card(rendered: Rendered, message: Message, form: Picture) -> Rendered:
+    """Let a text go alone; where there are no posts without a picture it cannot go at all."""
+    reason = "the template of its card does not work"
+    if form.required:
+        return replace(rendered, message=None, reason=reason)
+    missing = f"posted without its card: {reason}"
+    return replace(rendered, message=replace(message, missing=missing))
 
 
 def _state(channel: Channel) -> State:

@@ -258,7 +258,7 @@ def test_the_hash_covers_every_text(tmp_path: Path) -> None:
 
 def test_no_two_deliveries_share_an_id_or_a_key(tmp_path: Path) -> None:
     """Each is exactly one post."""
-    rows = draft(tmp_path, said(info=[info(), info(language="en")])).deliveries
+    rows = draft(tmp_path, said(info=[info(), info(language="en", description="Fire.")])).deliveries
     assert len({row.id for row in rows}) == len({row.key for row in rows}) == len(rows)
     assert [row.part for row in rows if row.channel == "city"] == ["de", "en"]
 
