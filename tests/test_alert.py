@@ -352,7 +352,7 @@ def test_names_are_held_to_their_length() -> None:
     assert refusals(body(sender="a" * 201)) == [("sender",)]
 
 
-@pytest.mark.parametrize("language", ["de", "de-DE", "zh-Hant-TW", "gsw"])
+@pytest.mark.parametrize("language", ["de", "de-DE", "zh-Hant-TW", "gsw", "DE-LS", "de-x-ls"])
 def test_languages_are_tags(language: str) -> None:
     """A language is written as on the Web."""
     assert read(body({"language": language})).info[0].language == language

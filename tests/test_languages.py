@@ -190,21 +190,6 @@ def test_a_realistic_warning_needs_no_cut(form: str, language: str) -> None:
 @pytest.mark.parametrize("form", FAMILIES)
 def test_no_word_of_another_language_is_left(form: str, language: str) -> None:
     """Fixed parts are translated whole: in their own script, and without German words."""
-    german = set(
-        [
-            "Stand",
-            "Mehr",
-            "Kontakt",
-            "Uhr",
-            "gilt",
-            "Gilt",
-            "bis",
-            "Warnung",
-            "Gefahr",
-            "Übung",
-            "Nummer",
-        ]
-    )
     for one in cases(language):
         later = replace(one, accepted=SENT + timedelta(days=400))
         for text in (text_of(rendered(later, form)[0]), RENDERER.pointer(later, language)):
