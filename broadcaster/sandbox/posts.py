@@ -52,7 +52,7 @@ class Post:
 
     `hidden_until`: until then the account's own list does not show it. `media`: `id` of a picture
     that was kept, and its `alt` text. `edited`: its account changed it. `concealed`: the public
-    does not see it, its account does. A comment is a post with `reply_to` and the detail `kind`.
+    does not see it, its account does. `first_text`: what it said when it was made. A comment is a post with `reply_to` and the detail `kind`.
     """
 
     network: str
@@ -67,6 +67,7 @@ class Post:
     deleted: bool = False
     edited: bool = False
     concealed: bool = False
+    first_text: str = ""
     hidden_until: datetime | None = None
     number: int = 0
     details: dict[str, Any] = field(default_factory=dict)
@@ -78,6 +79,7 @@ class Post:
             "id": self.id,
             "account": self.account.handle,
             "text": self.text,
+            "first_text": self.first_text,
             "language": self.language,
             "created": self.created.isoformat(),
             "key": self.key,
@@ -149,7 +151,7 @@ class Posts:
     def add(self, post: Post, mark: Hashable = None) -> Post:
         """Keep a post; `mark` is what its network recognises a repeat by."""
         self._number += 1
-        post.number = self._number
+        post.number, post.first_text = self._number, post.text
         if seconds := self._hide_seconds.get(post.network):
             post.hidden_until = post.created + timedelta(seconds=seconds)
         _keep(self._posts[post.network], post.id, post, POSTS_KEPT)
