@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 import grapheme
+from grapheme.grapheme_property_group import get_group
 from twitter_text import extract_urls, parse_tweet
 from twitter_text.config import config as _X  # noqa: N812
 
@@ -30,6 +31,8 @@ class Counted(Protocol):
     def bytes_maximum(self) -> int | None: ...
     @property
     def link_length(self) -> int | None: ...
+    @property
+    def links_maximum(self) -> int | None: ...
 
 
 def length(text: str, limits: Counted) -> int:
@@ -39,14 +42,18 @@ def length(text: str, limits: Counted) -> int:
     """
     if limits.measure == "mastodon":
         text = _as_mastodon(text, limits.link_length or LINK_LENGTH)
+    if limits.measure == "threads" and len(text) > _FAR_BEYOND * limits.maximum:
+        return len(text.encode())
     if limits.measure not in _IN_GRAPHEMES:
         return _COUNTS[limits.measure](text)
     return len(text) if len(text) > _FAR_BEYOND * limits.maximum else graphemes(text)
 
 
 def fits(text: str, limits: Counted) -> bool:
-    """Say whether `text` is within the limits, that on UTF-8 bytes included."""
+    """Say whether `text` is within the limits, those on UTF-8 bytes and on links included."""
     if limits.bytes_maximum is not None and len(text.encode()) > limits.bytes_maximum:
+        return False
+    if limits.links_maximum is not None and len(links(text)) > limits.links_maximum:
         return False
     if limits.measure == "weighted" and _at_least(text) > limits.maximum:
         return False
@@ -160,6 +167,40 @@ def _at_least(text: str) -> int:
     return sum(character.isalpha() for word in words for character in word)
 
 
+def threads(text: str) -> int:
+    """Count as Threads does: an emoji as its UTF-8 bytes, every other character as one.
+
+    Meta says no more than that. What counts as an emoji here is a whole cluster with a picture, a
+    flag or a keycap in it, which is never too low.
+    """
+    if text.isascii():
+        return len(text)
+    return sum(map(_in_thread, _WORD.findall(text)))
+
+
+@lru_cache(maxsize=4096)
+def _in_thread(word: str) -> int:
+    if word.isascii():
+        return len(word)
+    return sum(map(_cluster, grapheme.graphemes(word)))
+
+
+_EMOJI_SIGNS = frozenset("\ufe0f\u20e3")  # "show it as a picture", and the frame of a keycap
+_EMOJI_GROUPS = frozenset({"EXTENDED_PICTOGRAPHIC", "REGIONAL_INDICATOR"})
+
+
+def _cluster(cluster: str) -> int:
+    signs = not _EMOJI_SIGNS.isdisjoint(cluster)
+    if signs or any(get_group(one).name in _EMOJI_GROUPS for one in cluster):
+        return len(cluster.encode())
+    return len(cluster)
+
+
+def links(text: str) -> frozenset[str]:
+    """Return the distinct links in a text, as far as they are written as such."""
+    return frozenset(_URL.findall(text)) if "://" in text else frozenset()
+
+
 # GSM 03.38: the default alphabet, and the table behind the escape, whose characters take two.
 _GSM = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -207,6 +248,7 @@ def utf16(text: str) -> int:
 
 _COUNTS: Mapping[str, Callable[[str], int]] = {
     "characters": len,
+    "threads": threads,
     "weighted": weighted,
     "segments": segments,
     "utf-16": utf16,

@@ -26,7 +26,7 @@ from broadcaster.facts import (
     words_of,
 )
 from broadcaster.fitting import Detail
-from broadcaster.measure import fits, has_link, length
+from broadcaster.measure import fits, has_link, length, links
 from broadcaster.texts import TextError, Texts, templates_path
 from broadcaster.wording import gsm_spelling
 
@@ -42,6 +42,7 @@ _UNITS: Mapping[Measure, str] = {
     Measure.GRAPHEMES: "characters",
     Measure.MASTODON: "characters as Mastodon counts them",
     Measure.WEIGHTED: "characters as X counts them",
+    Measure.THREADS: "characters as Threads counts them",
     Measure.SEGMENTS: "SMS segments",
     Measure.UTF16: "UTF-16 units",
 }
@@ -308,6 +309,9 @@ def _warnings(words: Sequence[Words], form: _Form, detail: Detail) -> tuple[str,
 
 def _too_long(text: str, limits: Limits) -> str:
     unit = _UNITS[limits.measure]
+    linked = len(links(text))
+    if limits.links_maximum is not None and linked > limits.links_maximum:
+        return f"even the minimal text has {linked} links; only {limits.links_maximum} fit"
     if limits.bytes_maximum is not None and length(text, limits) <= limits.maximum:
         unit, need, maximum = "bytes", len(text.encode()), limits.bytes_maximum
     else:

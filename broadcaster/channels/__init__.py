@@ -46,6 +46,7 @@ class Measure(StrEnum):
     GRAPHEMES = "graphemes"  # what a reader takes for one character
     MASTODON = "mastodon"  # graphemes, a link counts `link_length`, of @user@domain only @user
     WEIGHTED = "weighted"  # X: 280 weighted characters, a link 23
+    THREADS = "threads"  # characters, but an emoji counts its UTF-8 bytes
     SEGMENTS = "segments"  # SMS segments, GSM-7 or UCS-2
     UTF16 = "utf-16"  # UTF-16 code units: an emoji is two or more
 
@@ -54,13 +55,15 @@ class Measure(StrEnum):
 class Limits:
     """How much text fits into one post, in the network's own measure.
 
-    `maximum` is in units of `measure` (SMS: segments). `bytes_maximum` is an UTF-8 limit beside it.
+    `maximum` is in units of `measure` (SMS: segments). `bytes_maximum` is an UTF-8 limit beside it,
+    `links_maximum` one on distinct links.
     """
 
     measure: Measure
     maximum: int
     bytes_maximum: int | None = None
     link_length: int | None = None
+    links_maximum: int | None = None
 
 
 class Escape(StrEnum):

@@ -26,6 +26,8 @@ from broadcaster.delivery import Failure, NeedsPerson, NotSent
 
 log = structlog.get_logger(__name__)
 
+FAILED_PAUSE_SECONDS = 3600.0  # after a refresh that failed: no alert is to wait for another one
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Grant:
@@ -102,7 +104,8 @@ class Tokens:
 
     `given` is the content of the secret file. `refresh` asks the network for the next grant and
     raises a Failure; None where it has no such way. `ahead`: how long before its end a grant is
-    refreshed; `not_before`: how old it must be, where the network asks for that.
+    refreshed; `not_before`: how old it must be, where the network asks for that. `ends_untold`: a
+    grant of which no end is told has one all the same, so that it is refreshed at its first use.
     """
 
     def __init__(  # noqa: PLR0913 - one credential has so many sides
@@ -114,6 +117,7 @@ class Tokens:
         *,
         ahead: timedelta,
         not_before: timedelta = timedelta(0),
+        ends_untold: bool = False,
     ) -> None:
         self._path = path
         self._given = hashlib.sha256(given.encode()).hexdigest()
@@ -122,6 +126,9 @@ class Tokens:
         self._refresh = refresh
         self._ahead = ahead
         self._not_before = not_before
+        self._ends_untold = ends_untold
+        self._paused_until = 0.0  # elapsed seconds
+        self._under_way: set[asyncio.Task[str]] = set()
         self._lock = asyncio.Lock()
         self.grant = self._kept() or self._start
 
@@ -143,6 +150,7 @@ class Tokens:
                 await self.renew(self.grant.access_token)
             except Failure as failure:
                 log.warning("token_not_refreshed", file=self._path.name, reason=failure.reason)
+                self._paused_until = self._clock.elapsed() + FAILED_PAUSE_SECONDS
                 if self._over():
                     raise
         if self._over():
@@ -152,8 +160,20 @@ class Tokens:
     async def renew(self, old: str) -> str:
         """Refresh now, as after a 401 for `old`; what somebody renewed meanwhile is as good.
 
-        Raises NeedsPerson where there is no way to, else the network's Failure.
+        Raises NeedsPerson where there is no way to, else the network's Failure. It is done to its
+        end even if nobody waits any more: a network that rotates takes the old one back at once.
         """
+        task = asyncio.create_task(self._renewed(old))
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[str]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; if nobody did, the next use says it again
+
+    async def _renewed(self, old: str) -> str:
         async with self._lock:
             with _alone(self._path):
                 self.grant = self._kept() or self.grant
@@ -162,14 +182,20 @@ class Tokens:
                 if self._refresh is None:
                     raise NeedsPerson("the token is not accepted any more; connect it again")
                 grant = await self._refresh(self.grant)
-                await asyncio.shield(asyncio.to_thread(self._keep, grant))
+                await self._keep(grant)
                 self.grant = grant
         return self.grant.access_token
 
     def _due(self) -> bool:
         grant, now = self.grant, self._clock.now()
-        if self._refresh is None or grant.expires is None:
+        if self._refresh is None:
             return False
+        if self._over():
+            return True
+        if self._clock.elapsed() < self._paused_until:
+            return False
+        if grant.expires is None:
+            return self._ends_untold
         young = grant.obtained is not None and now - grant.obtained < self._not_before
         return grant.expires - now < self._ahead and not young
 
@@ -187,8 +213,13 @@ class Tokens:
             log.warning("token_not_readable", file=self._path.name, error=type(error).__name__)
             return None
 
-    def _keep(self, grant: Grant) -> None:
-        write_secret(self._path, json.dumps(grant.to_json() | {"given": self._given}))
+    async def _keep(self, grant: Grant) -> None:
+        """Write a grant down; where that cannot be done it is used all the same, for alerts."""
+        text = json.dumps(grant.to_json() | {"given": self._given})
+        try:
+            await asyncio.shield(asyncio.to_thread(write_secret, self._path, text))
+        except OSError as error:
+            log.error("token_not_kept", file=self._path.name, error=type(error).__name__)  # noqa: TRY400
 
 
 def write_secret(path: Path, text: str) -> None:
@@ -213,15 +244,23 @@ def _alone(path: Path) -> Iterator[None]:
 
     Raises NotSent where another is at it: its result will be there at the next try.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise NotSent(f"the token cannot be kept: {type(error).__name__}") from None
+    try:
+        _lock(descriptor)
         yield
-    except BlockingIOError:
-        raise NotSent("the token is being refreshed by another process") from None
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise NotSent("the token is being refreshed by another process") from None
 
 
 def _word(value: object) -> str:
