@@ -52,7 +52,8 @@ class Post:
 
     `hidden_until`: until then the account's own list does not show it. `media`: `id` of a picture
     that was kept, and its `alt` text. `edited`: its account changed it. `concealed`: the public
-    does not see it, its account does. `first_text`: what it said when it was made. A comment is a post with `reply_to` and the detail `kind`.
+    does not see it, its account does. `first_text`: what it said when it was made. A comment is a
+    post with `reply_to` and the detail `kind`.
     """
 
     network: str

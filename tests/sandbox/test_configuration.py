@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import tomllib
 from pathlib import Path
@@ -60,7 +61,8 @@ def test_secrets_are_in_files_that_only_the_owner_reads(sandbox: Sandbox, tmp_pa
         assert secrets.read(name) == content
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
         assert content not in text
-        assert f'"{name}"' in text
+    named = set(re.findall(r'_file = "(.+?)"', text))
+    assert named <= set(credentials(sandbox))
 
 
 def test_with_a_port_the_daemon_is_found_where_it_listens(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ async def test_posts_are_listed_in_order_with_all_their_fields(client: Client) -
         "id": first.body["id"],
         "account": "stadt_dortmund",
         "text": "eins",
+        "first_text": "eins",
         "language": "de",
         "created": "2026-11-22T01:49:00+00:00",
         "key": "key-1",
