@@ -17,7 +17,7 @@ from yarl import URL
 
 from broadcaster.channels import http
 from broadcaster.channels.google import JSON, WHO, Google, as_json
-from broadcaster.delivery import NotSent, Unknown
+from broadcaster.delivery import Failure, NotSent, Rejected, Unknown
 
 START = "/upload/youtube/v3/videos"
 PARTS = {"part": "snippet,status", "uploadType": "resumable"}
@@ -107,10 +107,29 @@ async def push(google: Google, upload: Upload, data: bytes, received: int) -> Pr
     if not piece:
         raise NotSent(f"{WHO} has all of the upload and is still taking it in", AGAIN)
     place = f"bytes {received}-{received + len(piece) - 1}/{upload.size}"
-    progress = _progress(google, await _put(google, upload, piece, place), upload)
+    try:
+        progress = _progress(google, await _put(google, upload, piece, place), upload)
+    except Rejected as refusal:
+        progress = await _anew(google, upload, received, refusal)
     if progress.received is not None and progress.received <= received:
         said = f"{WHO} has {progress.received} of {upload.size} bytes, and takes no more now"
         raise NotSent(said, AGAIN)
+    return progress
+
+
+async def _anew(google: Google, upload: Upload, received: int, refusal: Rejected) -> Progress:
+    """A piece was refused: that is so only if nothing of it has arrived.
+
+    aiohttp repeats a PUT by itself after a connection that broke. What arrived the first time, in
+    part or whole, is then refused the second time. Raises the refusal, or Unknown.
+    """
+    try:
+        progress = await ask(google, upload)
+    except Failure:
+        reason = f"{refusal.reason}, and the upload could not be asked about"
+        raise Unknown(reason) from None
+    if progress.received == received:
+        raise refusal
     return progress
 
 
