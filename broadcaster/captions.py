@@ -23,9 +23,10 @@ _NAMES = ("level", "title", "action", "time", "number", "note", "alt")
 
 @dataclass(frozen=True, slots=True)
 class CardWords:
-    """The words of a card in one language, each in one line; "" where there is nothing to say.
+    """The words of a card in one language, each in one line.
 
-    `alt` says all of it in sentences, at most ALT_MAX characters, and is never empty.
+    `action` is "" where the alert asks for nothing; `mark` and `note` are None for what is in
+    earnest. `alt` says all of it in sentences, at most ALT_MAX characters, and is never empty.
     """
 
     level: str
@@ -35,15 +36,15 @@ class CardWords:
     time: str
     source: str
     reference: str
-    mark: str
-    note: str
+    mark: str | None
+    note: str | None
     alt: str
 
 
 def card(texts: Texts, words: Words, language: str) -> CardWords:
     """Return the words of a card. Raises TextError if its template does not work."""
     values = context(words, whole([words])) | {"replaces": None}
-    mark = texts.mark(language, values["status"]) or ""
+    mark = texts.mark(language, values["status"])
     said: dict[str, str] = {}
     short: dict[str, str] = {}
     place, action = one_line(values["place"]), one_line(values["first_action"])
@@ -63,7 +64,7 @@ def card(texts: Texts, words: Words, language: str) -> CardWords:
         source=values["source"],
         reference=said["number"],
         mark=mark,
-        note=said["note"],
+        note=said["note"] or None,
         alt=at_most(marked(said["alt"], mark), ALT_MAX),
     )
 

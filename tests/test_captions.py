@@ -34,8 +34,8 @@ def test_a_card_says_all_that_must_be_said() -> None:
         time="Stand 22.11.2026, 18:05 Uhr, gilt bis 20:00 Uhr",
         source="Feuerwehr Dortmund",
         reference="Nr. 26-0142/2",
-        mark="",
-        note="",
+        mark=None,
+        note=None,
         alt=(
             "Text im Bild: Gefahr: Großbrand – Dortmund-Hörde. Schließen Sie Fenster und Türen."
             " Feuerwehr Dortmund, Stand 22.11.2026, 18:05 Uhr, gilt bis 20:00 Uhr. Nr. 26-0142/2."
@@ -59,9 +59,9 @@ def test_who_cannot_see_a_card_is_told_all_of_it(language: str) -> None:
         shown = {field.name: getattr(card, field.name) for field in fields(CardWords)}
         del shown["alt"], shown["title"]
         for must in (event, *shown.values()):
-            assert must in card.alt
+            assert (must or "") in card.alt
         assert bool(card.mark) == bool(card.note) == (one.alert.status == "Exercise")
-        assert card.alt.startswith(card.mark)
+        assert card.alt.startswith(card.mark or "")
         assert names_reference(card.reference, one.reference)
         assert not names_reference(card.reference, REPLACED)
         assert "\n" not in card.alt
@@ -82,7 +82,7 @@ def test_far_too_long_words_are_cut_where_a_card_shows_them() -> None:
     card = german(area=places, **long)
     assert len(card.alt) <= ALT_MAX
     assert card.alt.endswith("Nr. 26-0142/2.")
-    assert card.place.endswith("Dortmund…") or card.place.endswith("…")
+    assert card.place.endswith("…")
     assert card.action.startswith("Gehen Sie")
     for must in (card.level, card.title, card.place, card.action, card.source, card.time):
         assert must in card.alt
@@ -136,7 +136,7 @@ def test_a_pointer_is_one_line_with_the_number(language: str) -> None:
         assert len(line) <= 120
         card = RENDERER.card(one, language)
         assert card
-        assert line.startswith(card.mark)
+        assert line.startswith(card.mark or "")
         assert "18:05" in line
 
 
