@@ -146,8 +146,8 @@ class Facebook:
         if not message.strip():
             return error(100, "(#100) Requires one of the params: message, link, attached_media")
         self._counted(asked, message)
-        newest = next(iter(self._listed(asked)), None)
-        if newest and newest.text.strip() == message.strip():
+        there = [post for post in self._posts.of(NAME) if self._is_posted_by(post, asked)]
+        if there and there[-1].text.strip() == message.strip():
             return _duplicate()
         return answer({"id": self._add(asked, message).id})
 
@@ -297,6 +297,9 @@ class Facebook:
 
     def _listed(self, asked: Asked) -> list[Post]:
         return [post for post in self._posts.listed(NAME, asked.by.page) if not post.reply_to]
+
+    def _is_posted_by(self, post: Post, asked: Asked) -> bool:
+        return post.account == asked.by.page and not post.deleted and not post.reply_to
 
     def _comments_on(self, post: str) -> list[Post]:
         every = self._posts.of(NAME)
