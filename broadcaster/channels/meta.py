@@ -7,6 +7,7 @@ calls that Meta allows is read from every answer.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -21,6 +22,7 @@ from broadcaster.delivery import Failure, NeedsPerson, Readiness, Unknown
 PAGE = 25  # posts in one answer: a hundred long ones would exceed what is read of a body
 PAGES_MAX = 40
 BRAKE_SECONDS = 300.0  # Meta counts over a moving window: what is used falls by itself
+SOON_DAYS = 30.0
 RECONNECT = "Connect the channel again: broadcaster channels connect NAME."
 PASSES = "Nothing, if it passes; else check the network and Meta's status page."
 
@@ -178,6 +180,17 @@ def not_ready(failure: Failure, who: str) -> Readiness:
     usual = RECONNECT if isinstance(failure, NeedsPerson) else PASSES
     said = f"{sentence[0].upper()}{sentence[1:]}."
     return Readiness(ready=False, sentence=said, remedy=f"{remedy}." if remedy else usual)
+
+
+def remarked(api: Api, known: Readiness) -> Readiness:
+    """Add what a good probe has to say besides: calls nearly used up, a token that soon ends."""
+    if api.braked:
+        sentence = f"{known.sentence} {api.used_percent} % of the calls Meta allows are used up."
+        return replace(known, sentence=sentence, remedy="Let nothing else use this app for now.")
+    if known.days_left is not None and known.days_left <= SOON_DAYS:
+        remedy = f"The token ends in {max(known.days_left, 0):.0f} days. {RECONNECT}"
+        return replace(known, remedy=remedy)
+    return known
 
 
 def quota(limit: Mapping[str, Any]) -> tuple[int, int] | None:
