@@ -54,6 +54,10 @@ keys = typer.Typer(
     help="Keys that programs and people call with.", no_args_is_help=True, add_completion=False
 )
 app.add_typer(keys, name="keys")
+channels = typer.Typer(
+    help="Channels, and the accounts they post to.", no_args_is_help=True, add_completion=False
+)
+app.add_typer(channels, name="channels")
 
 ConfigFile = Annotated[
     Path,
@@ -289,6 +293,32 @@ def cancel(  # noqa: PLR0913 - options of a command line
 
 
 @app.command()
+def confirm(  # noqa: PLR0913 - options of a command line
+    alert: AlertName,
+    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="Where it was posted.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="The link of the post.")],
+    *,
+    part: Annotated[
+        str | None, typer.Option(help="Which part, where more than one of the channel waits.")
+    ] = None,
+    config: ConfigOrNone = None,
+    server: Server = None,
+    key_file: KeyFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say where a post is that a person made, or that was seen after an answer was lost.
+
+    Example: broadcaster confirm 26-0142/1 city-youtube https://www.youtube.com/post/... --config F
+    """
+    from broadcaster.terminal.confirm import Posted  # noqa: PLC0415
+    from broadcaster.terminal.confirm import confirm as work  # noqa: PLC0415
+
+    output = terminal(as_json=as_json)
+    posted = Posted(alert, channel, url, part)
+    _end(work(_target(config, server, key_file), posted, output), output)
+
+
+@app.command()
 def sandbox(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
 ) -> None:
@@ -372,6 +402,66 @@ def revoke_key(
 ) -> None:
     """Take a key back at once."""
     from broadcaster.terminal.upkeep import revoke_key as work  # noqa: PLC0415
+
+    output = terminal(as_json=as_json)
+    _end(work(_target(config), name, output), output)
+
+
+@channels.command("list")
+def list_channels(
+    *,
+    config: ConfigOrNone = None,
+    server: Server = None,
+    key_file: KeyFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show every channel with its account, and whether a post would work now."""
+    from broadcaster.terminal.connect import list_channels as work  # noqa: PLC0415
+
+    output = terminal(as_json=as_json)
+    _end(work(_target(config, server, key_file), output), output)
+
+
+@channels.command("connect")
+def connect_channel(
+    name: Annotated[str, typer.Argument(help="The channel, as the configuration names it.")],
+    config: ConfigFile,
+    *,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Be led back to this port of this machine.")
+    ] = 8180,
+    redirect: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Be led back to this address, registered at the network, and paste it by hand.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Walk through a network's OAuth flow, write the token file, and probe once. Posts nothing.
+
+    Example: broadcaster channels connect city-threads --config broadcaster.toml
+    """
+    from broadcaster.terminal.connect import Way  # noqa: PLC0415
+    from broadcaster.terminal.connect import connect_channel as work  # noqa: PLC0415
+
+    output = terminal(as_json=as_json)
+    _end(work(config, name, Way(port, redirect), output), output)
+
+
+@channels.command("rebind")
+def rebind_channel(
+    name: Annotated[str, typer.Argument(help="The channel that is held.")],
+    config: ConfigFile,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Release a channel that is held because another account appeared under its name.
+
+    Example: broadcaster channels rebind city-threads --config broadcaster.toml
+    """
+    from broadcaster.terminal.connect import rebind as work  # noqa: PLC0415
 
     output = terminal(as_json=as_json)
     _end(work(_target(config), name, output), output)
