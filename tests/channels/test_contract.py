@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -18,7 +19,17 @@ from pathlib import Path
 import pytest
 
 from broadcaster import channels
-from broadcaster.channels import Channel, apprise, bluesky, facebook, mastodon, webhook, x
+from broadcaster.channels import (
+    Channel,
+    apprise,
+    bluesky,
+    facebook,
+    linkedin,
+    mastodon,
+    webhook,
+    x,
+    youtube,
+)
 from broadcaster.config import Timing
 from broadcaster.delivery import (
     Delivery,
@@ -111,6 +122,15 @@ class Network:
     cannot: frozenset[str] = frozenset()  # cases that its own tests have, since they take for ever
     posts_to: str = ""  # of its POSTs, those whose path holds this can be seen by the public
     repeats: frozenset[str] = frozenset()  # cases in which a refused post may be tried once again
+    by: str = "POST"  # the method with which it posts
+    # Answers, as they should be, what goes before a post and shows nothing; None for a post.
+    before: Callable[[Request], Reply | None] = lambda _: None
+    delivery: Callable[[str], Delivery] = lambda _: delivery()  # for the network at this address
+
+    def is_post(self, request: Request) -> bool:
+        """Say whether a request shows something to the public."""
+        is_one = request.method == self.by and self.posts_to in request.path
+        return is_one and self.before(request) is None
 
 
 def _webhook(url: str, place: Path) -> Channel:
@@ -162,6 +182,49 @@ def _facebook(url: str, place: Path) -> Channel:
     return facebook.build(setup_for(place, "facebook", timing=SHORT), settings)
 
 
+def _youtube(url: str, place: Path) -> Channel:
+    settings = youtube.Settings(
+        channel_id="UC0123456789abcdefghijkl",
+        mode="video",
+        base_url=url,
+        token_url=url,
+        client_id="client",
+        client_secret_file=keep_secret(place, "client-secret", f"{CANARY}-secret"),
+        refresh_token_file=keep_secret(place, "refresh-token", f"{CANARY}-refresh"),
+    )
+    (place / "cards").mkdir(exist_ok=True)
+    (place / "cards" / "clip.mp4").write_bytes(CLIP)
+    return youtube.build(setup_for(place, "youtube", timing=SHORT), settings)
+
+
+CLIP = b"moov" * 99
+
+
+def _uploading(url: str) -> Delivery:
+    """Give a delivery whose upload was begun."""
+    name = hashlib.sha256(CLIP).hexdigest()
+    session = f"{url}/upload?upload_id=1"
+    handle = {"session": session, "clip": "clip.mp4", "card": "c", "size": len(CLIP)}
+    return delivery(handle=handle | {"sha256": name})
+
+
+def _before_a_video(request: Request) -> Reply | None:
+    """Google gives a token, and says that nothing of the upload has arrived."""
+    if request.path == "/token":
+        return Reply(200, {"access_token": CANARY, "expires_in": 3599})
+    return Reply(308) if "*" in request.headers.get("content-range", "") else None
+
+
+def _linkedin(url: str, place: Path) -> Channel:
+    settings = linkedin.Settings(
+        organization_id="4711",
+        access_token_file=keep_secret(place, "token", CANARY),
+        base_url=url,
+        token_url=url,
+    )
+    return linkedin.build(setup_for(place, "linkedin", timing=SHORT), settings)
+
+
 def _record(one: Delivery) -> Reply:
     key = bluesky.record_key(one.stamp, one.key)
     uri = f"at://did:plc:stadt/{bluesky.COLLECTION}/{key}"
@@ -194,7 +257,23 @@ NETWORKS: dict[str, Network] = {
         posts_to="putRecord",
         repeats=frozenset({"401"}),
     ),
+    "youtube": Network(
+        _youtube,
+        lambda _: Reply(200, {"id": "dQw4w9WgXcQ", "status": {"privacyStatus": "public"}}),
+        {"404": NotSent, "410": NotSent},  # the upload is gone, and the channel's list not read
+        posts_to="/upload",
+        # To the same upload, which ends in one video at most: aiohttp repeats a PUT by itself.
+        repeats=frozenset({"401", "closed", "reset"}),
+        by="PUT",
+        before=_before_a_video,
+        delivery=_uploading,
+    ),
     "facebook": Network(_facebook, lambda _: Reply(200, {"id": "111_222"})),
+    "linkedin": Network(
+        _linkedin,
+        lambda _: Reply(201, b"", {"X-RestLi-Id": "urn:li:share:11"}),
+        {"403": NeedsPerson},
+    ),
 }
 
 
@@ -221,6 +300,8 @@ def only_posts(network: Network, answer: Reply | Fault) -> Callable[[Request], R
     def say(request: Request) -> Reply | Fault:
         if request.path.endswith(("createSession", "refreshSession")):
             return Reply(200, SESSION)
+        if before := network.before(request):
+            return before
         return answer if network.posts_to in request.path else Reply(404)
 
     return say
@@ -285,17 +366,17 @@ def sends(tmp_path: Path) -> Sends:
             url = stub.url if answer is not None else f"http://127.0.0.1:{await closed_port()}"
             stub.answer = only_posts(network, answer or Reply(500))
             async with built(name, url, tmp_path) as channel:
-                result = await _sent(channel)
-                posts = [one for one in stub.posts if network.posts_to in one.path]
+                result = await _sent(channel, network.delivery(url))
+                posts = [one for one in stub.requests if network.is_post(one)]
                 yield Ended(result, posts, f"{channel!r} {result!r} {channel.account}")
 
     return send
 
 
-async def _sent(channel: Channel) -> Receipt | Failure:
+async def _sent(channel: Channel, one: Delivery) -> Receipt | Failure:
     """Send; whatever is no Failure goes on, and fails the test."""
     try:
-        return await channel.send(delivery())
+        return await channel.send(one)
     except Failure as failure:
         return failure
 
@@ -369,7 +450,8 @@ async def test_no_probe_raises_or_posts(
             found = await channel.probe()
         assert found.sentence.endswith(".")
         assert found.ready or found.remedy
-        posted = [one for one in stub.posts if "createSession" not in one.path]
+        logins = ("createSession", "/token")
+        posted = [one for one in stub.posts if not one.path.endswith(logins)]
     assert posted == []
     assert CANARY not in printed.text
 
@@ -387,7 +469,7 @@ async def test_no_failed_read_proves_an_absence(name: str, case: Case, tmp_path:
                 assert await channel.find(delivery()) is None
                 return
             with pytest.raises(Failure) as caught:
-                await channel.find(delivery())
+                await channel.find(network.delivery(stub.url))
     assert isinstance(caught.value, NotSent | NeedsPerson | Unknown)
 
 
@@ -414,7 +496,8 @@ async def test_a_slow_server_holds_up_nothing_else(name: str, tmp_path: Path) ->
     async with serving() as stub:
         stub.answer = only_posts(NETWORKS[name], Fault.HANG)
         async with built(name, stub.url, tmp_path) as channel:
-            sending = asyncio.create_task(_sent(channel))
+            one = NETWORKS[name].delivery(stub.url)
+            sending = asyncio.create_task(_sent(channel, one))
             turns = 0
             while not sending.done():
                 await asyncio.sleep(0.01)
