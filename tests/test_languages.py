@@ -35,7 +35,7 @@ RENDERER = Renderer()
 TEXTS = Texts()
 FAMILIES: dict[str, tuple[str, Limits, Escape]] = FORMS | {
     "sms": ("sms", Limits(Measure.SEGMENTS, 3), Escape.NONE),
-    "threads": ("post", Limits(Measure.CHARACTERS, 500, bytes_maximum=1500), Escape.MENTIONS),
+    "threads": ("post", Limits(Measure.THREADS, 500, links_maximum=5), Escape.MENTIONS),
     "instagram": ("instagram", Limits(Measure.CHARACTERS, 2200), Escape.MENTIONS),
     "youtube": ("youtube", Limits(Measure.CHARACTERS, 5000, bytes_maximum=5000), Escape.NONE),
 }
