@@ -11,37 +11,53 @@ import asyncio
 import hashlib
 import json
 import re
-import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from functools import partial
-from html.parser import HTMLParser
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from mastodon import Mastodon
 from mastodon.errors import MastodonError, MastodonNotFoundError
-from mastodon.return_types import Status
+from mastodon.return_types import MediaAttachment, Status
 from pydantic import StringConstraints
+from yarl import URL
 
-from broadcaster.channels import SERVER, Escape, Limits, Measure, Picture, Setup, wire
-from broadcaster.channels.http import Answer, failure_for, retry_after, sensible
+from broadcaster.channels import SERVER, Escape, Picture, Setup, wire
+from broadcaster.channels.http import (
+    Answer,
+    Client,
+    as_object,
+    retry_after,
+)
+from broadcaster.channels.instance import (
+    failure_of,
+    kept,
+    limits_of,
+    picture_of,
+    read_limits,
+    said_in,
+    shut_of,
+)
+from broadcaster.channels.pictures import Uploads, made, note_of
 from broadcaster.channels.pool import Threads
+from broadcaster.channels.statuses import says, sight_of
 from broadcaster.channels.wire import Wire
 from broadcaster.config import Carries, Table
 from broadcaster.delivery import (
     Delivery,
     Failure,
     Guarantee,
+    Media,
     NeedsPerson,
     NotSent,
     Readiness,
     Receipt,
     Rejected,
+    Sight,
     Unknown,
-    names_reference,
 )
 
 CARRIES = Carries()
@@ -51,6 +67,9 @@ BEFORE_INTENT = timedelta(seconds=120)  # how far before the intent a read-back 
 PAGE = 40  # the most Mastodon gives
 PAGES_MAX = 25
 SAID_MAX = 200
+PICTURE_BYTES_MAX = 8_000_000  # every instance takes that much, and no card comes near it
+PROCESSED_SECONDS = 0.25  # between two questions whether a picture is ready
+VERSION = "4.5.0"  # of the API that is spoken; told, or the library asks before the first upload
 
 T = TypeVar("T")
 # What the library raises: errors of its own, and what it makes of JSON in another shape.
@@ -75,7 +94,7 @@ class MastodonChannel:
     reads_back = True
     escape = Escape.MENTIONS
     attempts_at_once = ATTEMPTS_AT_ONCE
-    picture: Picture | None = None
+    picture: Picture | None
     by_hand: str | None = None
     paid_reads = False
     takes_data = False
@@ -89,28 +108,43 @@ class MastodonChannel:
         self.config = setup.config
         self.carries = setup.config.carries or CARRIES
         self.template = setup.config.template or "post"
-        self.limits = _limits(setup.limits or {})
+        self.limits = limits_of(setup.limits or {})
+        self.picture = picture_of(setup.limits or {})
+        self._url = url
         self._host = urlsplit(url).netloc
         self.account = f"{self._host} {hashlib.sha256(token.encode()).hexdigest()[:12]}"
         self._visibility = settings.visibility
         self._clock = setup.clock
         self._limit_seconds = limit
         name = setup.config.name
-        # Posts that hang must not keep their own read-back from being done.
+        # Posts that hang must not keep their own read-back from being done, nor warming either.
         self._sends = Threads(ATTEMPTS_AT_ONCE, name=name, limit_seconds=limit)
         self._reads = Threads(1, name=f"{name}-read", limit_seconds=limit)
+        self._warming = Threads(1, name=f"{name}-warm", limit_seconds=limit)
         # One for each thread: the library does not say that threads may share one.
-        self._clients = deque(_client(url, token, timeout) for _ in range(ATTEMPTS_AT_ONCE + 1))
+        self._clients = deque(_client(url, token, timeout) for _ in range(ATTEMPTS_AT_ONCE + 2))
+        self._public = Client(setup.timing)
+        self._signed = {"Authorization": f"Bearer {token}"}
+        self._uploads = Uploads(setup, PICTURE_BYTES_MAX)
         self._account_id: str | None = None
 
     @property
     def stuck(self) -> int:
         """How many threads have not come back within the limit."""
-        return self._sends.stuck + self._reads.stuck
+        return self._sends.stuck + self._reads.stuck + self._warming.stuck
+
+    async def prepare(self, delivery: Delivery) -> Mapping[str, Any]:
+        """Upload the card, and wait until the instance has processed it."""
+
+        async def upload(media: Media, data: bytes) -> Mapping[str, Any]:
+            return await self._ask(self._sends, partial(self._upload, media, data))
+
+        return await self._uploads.handle(delivery, upload)
 
     async def send(self, delivery: Delivery) -> Receipt:
-        """Post the text under the delivery's key."""
-        return await self._ask(self._sends, partial(self._post, delivery))
+        """Post the text under the delivery's key, with its card where that was uploaded."""
+        limit = self._uploads.rest_seconds(delivery) * LIMIT_SHARE
+        return await self._ask(self._sends, partial(self._post, delivery), limit)
 
     async def find(self, delivery: Delivery) -> Receipt | None:
         """Read the account's own statuses back to the first intent, and look for this part's."""
@@ -119,34 +153,59 @@ class MastodonChannel:
         except (Unknown, Rejected) as failure:
             raise NotSent(f"could not be read back: {failure.reason}") from None
 
+    async def look(self, delivery: Delivery) -> Sight:
+        """Look the status up logged out; as its author where the instance refuses strangers."""
+        status = _id_of(delivery.receipt)
+        answer = await self._shown(status, {})
+        if answer.status in {401, 403}:
+            answer = await self._shown(status, self._signed)
+            if answer.status in {404, 410}:
+                return Sight(there=False, reason="deleted", public=False)
+            return self._seen(answer, delivery, public=False)
+        if answer.status in {404, 410}:
+            kept = (await self._shown(status, self._signed)).status == 200
+            return Sight(there=False, reason="hidden from the public" if kept else "deleted")
+        return self._seen(answer, delivery, public=True)
+
     async def probe(self) -> Readiness:
         """Ask who we are, and how long a status may be; both change the channel's limits."""
         try:
-            readiness = await self._ask(self._reads, self._look)
+            readiness = await self._ask(self._reads, self._examine)
         except NeedsPerson as failure:
             remedy = "Make a token with read and write:statuses in the account's settings."
             return Readiness(ready=False, sentence=f"{failure.reason}.", remedy=remedy)
         except Failure as failure:
             remedy = f"Nothing, if it passes; else check the network and {self._host}."
             return Readiness(ready=False, sentence=f"{failure.reason}.", remedy=remedy)
-        self.limits = _limits({**_kept(self.limits), **readiness.limits})
+        self.limits = limits_of({**kept(self.limits), **readiness.limits})
+        self.picture = picture_of(readiness.limits)
         return readiness
 
     async def retract(self, receipt: Receipt) -> None:
         """Delete the status; done if it is gone already."""
-        if receipt.remote_id is None or not _ID.fullmatch(receipt.remote_id):
-            raise Rejected("this receipt names no status")
-        await self._ask(self._sends, partial(self._delete, receipt.remote_id))
+        await self._ask(self._sends, partial(self._delete, _id_of(receipt)))
+
+    async def warm(self) -> None:
+        """Keep the connection of the next post open, by a page that every instance has."""
+        with suppress(Failure):
+            await self._ask(self._warming, self._touch)
 
     async def close(self) -> None:
         """Close the clients that are not in a hanging thread's hands."""
         for client in list(self._clients):
             client.session.close()
+        await self._public.close()
 
-    async def _ask(self, threads: Threads, ask: Callable[[Mastodon, Wire], T]) -> T:
+    async def _ask(
+        self,
+        threads: Threads,
+        ask: Callable[[Mastodon, Wire], T],
+        limit_seconds: float | None = None,
+    ) -> T:
         """Do it in a thread. At the limit, or when cancelled, the socket is shut."""
         line = Wire()
-        end = asyncio.get_running_loop().call_later(self._limit_seconds, line.cut)
+        limit = limit_seconds or self._limit_seconds
+        end = asyncio.get_running_loop().call_later(limit, line.cut)
         try:
             return await threads.run(lambda: self._call(line, ask))
         finally:
@@ -154,7 +213,7 @@ class MastodonChannel:
             line.cut()
 
     def _call(self, line: Wire, ask: Callable[[Mastodon, Wire], T]) -> T:
-        client = self._clients.popleft()
+        client = self._clients.pop()  # the one that was used last: its connection is warm
         try:
             with line.held():
                 return ask(client, line)
@@ -173,28 +232,45 @@ class MastodonChannel:
             language=delivery.message.language.partition("-")[0].lower(),  # it knows no regions
             idempotency_key=delivery.key,
         )
+        if picture := made(delivery, "media"):
+            post = partial(post, media_ids=[str(picture)])
         reply_to = delivery.reply_to.remote_id if delivery.reply_to else None
         try:
-            status = post(in_reply_to_id=reply_to)
-        except MastodonNotFoundError:
-            if reply_to is None:
-                raise
-            # What it answers was taken down: nothing was accepted, and the warning matters more.
-            status = post()
-        return self._receipt(status, line)
+            status = _posted(post, reply_to)
+        except MastodonError:
+            # 422: a picture that is not ready, or not known any more, or something of the text.
+            if picture and line.answer and line.answer.status == 422:
+                said = f"{self._host} answered 422{said_in(line.answer)}"
+                raise self._uploads.refused(delivery, said) from None
+            raise
+        return self._receipt(status, line, note_of(delivery))
 
-    def _receipt(self, status: object, line: Wire) -> Receipt:
+    def _upload(self, media: Media, data: bytes, client: Mastodon, line: Wire) -> Mapping[str, Any]:
+        """Upload a picture, and wait until it is processed: before, no status takes it."""
+        found = client.media_post(data, mime_type=media.kind, description=media.alt)
+        while True:
+            named = _name(found.id) if isinstance(found, MediaAttachment) else None
+            if named is None:
+                raise self._failure(line)
+            if found.url:
+                return {"media": named}
+            if not line.wait(PROCESSED_SECONDS):
+                raise Unknown(f"{self._host} has not processed the picture in time")
+            found = client.media(named)
+
+    def _receipt(self, status: object, line: Wire, note: str | None = None) -> Receipt:
         if isinstance(status, Status) and (named := _name(status.id)):
-            return Receipt(named, status.url or status.uri)
-        raise self._failure(line, None)
+            shows = bool(getattr(status, "media_attachments", None))
+            return Receipt(named, status.url or status.uri, note=None if shows else note)
+        raise self._failure(line)
 
     def _search(self, delivery: Delivery, client: Mastodon, line: Wire) -> Receipt | None:
         if delivery.message is None:
             return None
         since = (delivery.first_attempt or delivery.accepted) - BEFORE_INTENT
         for status in self._own(client, line, since):
-            if status.created_at >= since and _says(status, delivery):
-                return self._receipt(status, line)
+            if status.created_at >= since and says(status.content, delivery):
+                return self._receipt(status, line, note_of(delivery))
         return None
 
     def _own(self, client: Mastodon, line: Wire, since: datetime) -> Iterator[Status]:
@@ -204,7 +280,7 @@ class MastodonChannel:
         for _ in range(PAGES_MAX):
             page = client.account_statuses(account, exclude_reblogs=True, limit=PAGE, max_id=before)
             if not _is_list(line.answer) or not all(isinstance(one, Status) for one in page):
-                raise self._failure(line, None)
+                raise self._failure(line)
             yield from page
             if not page or min(status.created_at for status in page) < since:
                 return
@@ -216,21 +292,46 @@ class MastodonChannel:
         account = client.account_verify_credentials()
         named = _name(account.id)
         if named is None or not account.username:
-            raise self._failure(line, None)
+            raise self._failure(line)
         self._account_id = named
         return named, account.username
 
-    def _look(self, client: Mastodon, line: Wire) -> Readiness:
-        _, username = self._who(client, line)
+    def _examine(self, client: Mastodon, line: Wire) -> Readiness:
+        named, username = self._who(client, line)
+        account = json.loads(line.body)
         domain, limits = self._host, dict[str, int]()
         try:
             instance = client.instance_v2()
-            domain, limits = instance.domain or domain, _read_limits(json.loads(_body(line)))
+            domain, limits = instance.domain or domain, read_limits(json.loads(line.body))
         except _LIBRARY:
             if line.answer is None or line.answer.status != 404:  # other software has no such page
                 raise
         name = f"@{username}@{domain}"
-        return Readiness(True, f"{domain} knows us as {name}.", account=name, limits=limits)
+        identity = {"id": named, "handle": name, "server": self._host}
+        if shut := shut_of(account):
+            said = f"{domain} knows us as {name}, but {shut}."
+            remedy = f"Log in to {domain} as this account, and see what it says."
+            return Readiness(False, said, remedy, name, limits=limits, identity=identity)
+        said = f"{domain} knows us as {name}."
+        return Readiness(True, said, account=name, limits=limits, identity=identity)
+
+    def _touch(self, client: Mastodon, line: Wire) -> None:
+        # Straight through the session: the library would send the token.
+        client.session.head(f"{self._url}/health", timeout=self._limit_seconds)
+        line.answer = None
+
+    async def _shown(self, status: str, headers: Mapping[str, str]) -> Answer:
+        """Read a status as whoever these headers make of us. Raises NotSent."""
+        return await self._public.get(URL(f"{self._url}/api/v1/statuses/{status}"), headers)
+
+    def _seen(self, answer: Answer, delivery: Delivery, *, public: bool) -> Sight:
+        status = as_object(answer)
+        if answer.status == 200 and _name(status.get("id")) == _id_of(delivery.receipt):
+            return sight_of(status, delivery, public=public)
+        if answer.status in {401, 403}:
+            raise NeedsPerson(f"{self._host} answered {answer.status}{said_in(answer)}")
+        wait = retry_after(answer.headers, self._clock.now())
+        raise NotSent(f"{self._host} could not be read: it answered {answer.status}", wait)
 
     def _delete(self, status: str, client: Mastodon, line: Wire) -> None:
         try:
@@ -239,23 +340,8 @@ class MastodonChannel:
             if line.answer is None or line.answer.status not in {200, 404}:
                 raise
 
-    def _failure(self, line: Wire, error: Exception | None) -> Failure:
-        """Give what the latest request came to, by what was seen of it."""
-        answer, now = line.answer, self._clock.now()
-        if answer is None and not line.connected:
-            reason = wire.unreached(error) if error else "no request was made"
-            return NotSent(f"nothing was sent to {self._host}: {reason}")
-        if answer is None:
-            return Unknown(f"{self._host} was sent the request, but no answer came")
-        said = f"{self._host} answered {answer.status}{_said(answer)}"
-        if answer.status == 429:
-            wait = _until_reset(answer.headers, now) or retry_after(answer.headers, now)
-            return NotSent(said, wait, rate_limited=True)
-        if answer.status in {401, 403}:
-            return NeedsPerson(said)
-        if 400 <= answer.status < 500 and answer.status not in {402, 408}:
-            return Rejected(said)
-        return failure_for(answer, self._host, now)
+    def _failure(self, line: Wire, error: Exception | None = None) -> Failure:
+        return failure_of(line, error, self._host, self._clock.now())
 
 
 def build(setup: Setup, settings: Settings) -> MastodonChannel:
@@ -274,29 +360,28 @@ def _client(url: str, token: str, timeout: tuple[float, float]) -> Mastodon:
         request_timeout=timeout,  # type: ignore[arg-type] # it goes to requests, which takes both
         session=wire.session(),
         user_agent="crisis-broadcaster",
+        mastodon_version=VERSION,
+        version_check_mode="created",
     )
     client.access_token = token  # the constructor would open a file of that name
     return client
 
 
-def _limits(read: Mapping[str, int]) -> Limits:
-    return Limits(
-        Measure.MASTODON, read.get("maximum", 500), link_length=read.get("link_length", 23)
-    )
+def _posted(post: Callable[..., object], reply_to: str | None) -> object:
+    try:
+        return post(in_reply_to_id=reply_to)
+    except MastodonNotFoundError:
+        if reply_to is None:
+            raise
+        # What it answers was taken down: nothing was accepted, and the warning matters more.
+        return post()
 
 
-def _kept(limits: Limits) -> dict[str, int]:
-    return {"maximum": limits.maximum, "link_length": limits.link_length or 23}
-
-
-def _read_limits(instance: Any) -> dict[str, int]:
-    """Give the limits an instance names; what is no sensible number is left out."""
-    statuses = instance["configuration"]["statuses"]
-    found = {
-        "maximum": statuses.get("max_characters"),
-        "link_length": statuses.get("characters_reserved_per_url"),
-    }
-    return {name: value for name, value in found.items() if type(value) is int and value > 0}
+def _id_of(receipt: Receipt | None) -> str:
+    """Give the id of the status that a receipt names. Raises Rejected."""
+    if receipt is None or receipt.remote_id is None or not _ID.fullmatch(receipt.remote_id):
+        raise Rejected("this receipt names no status")
+    return receipt.remote_id
 
 
 def _name(value: Any) -> str | None:
@@ -305,87 +390,5 @@ def _name(value: Any) -> str | None:
     return str(value) if is_id and _ID.fullmatch(str(value)) else None
 
 
-def _body(line: Wire) -> bytes:
-    return line.answer.body if line.answer else b""
-
-
 def _is_list(answer: Answer | None) -> bool:
     return answer is not None and answer.body.lstrip().startswith(b"[")
-
-
-def _said(answer: Answer) -> str:
-    """Give the server's own sentence, shortened; empty if it has none."""
-    try:
-        error = json.loads(answer.body)["error"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return ""
-    words = "".join(letter if letter.isprintable() else " " for letter in str(error))
-    return f": {words[:SAID_MAX]}"
-
-
-def _until_reset(headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """Read `X-RateLimit-Reset` (ISO 8601, or seconds since 1970) against the server's own clock."""
-    value = headers.get("X-RateLimit-Reset", "")
-    try:
-        if re.fullmatch(r"[0-9]{1,11}", value):
-            reset = datetime.fromtimestamp(int(value), now.tzinfo)
-        else:
-            reset = datetime.fromisoformat(value)
-        wait = reset - (parsedate_to_datetime(headers["Date"]) if "Date" in headers else now)
-    except (ValueError, TypeError, OverflowError, OSError):
-        return None
-    return sensible(wait) if wait > timedelta(0) else None
-
-
-def _says(status: Status, delivery: Delivery) -> bool:
-    """Say whether a status is this part: it names the reference, and says the same in its language.
-
-    The languages of one alert share its reference. The network makes HTML of a text: links may be
-    shortened, a mention loses its host. So links are left out, and words are compared.
-    """
-    text = delivery.message.text if delivery.message else ""
-    for addresses in (False, True):
-        read = _Text(addresses=addresses)
-        read.feed(status.content)
-        read.close()
-        if names_reference(read.text, delivery.reference) and _words(read.text) == _words(text):
-            return True
-    return False
-
-
-def _words(text: str) -> list[str]:
-    text = re.sub(r"https?://\S+", " ", unicodedata.normalize("NFC", text))
-    return re.findall(r"\w+", re.sub(r"(@[\w.-]+)@[\w.-]+", r"\1", text).casefold())
-
-
-class _Text(HTMLParser):
-    """The text of a status' HTML; with `addresses`, a link's address stands for its words."""
-
-    def __init__(self, *, addresses: bool) -> None:
-        super().__init__()
-        self.text = ""
-        self._addresses = addresses
-        self._hidden = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = dict(attrs)
-        if tag in {"p", "br"}:
-            self.text += "\n"
-        elif tag == "a" and self._addresses and not _is_name(attributes.get("class") or ""):
-            self.text += attributes.get("href") or ""
-            self._hidden = True
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "a":
-            self._hidden = False
-        elif tag == "p":
-            self.text += "\n"
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.text += data
-
-
-def _is_name(classes: str) -> bool:
-    """Say whether a link is a mention or a hashtag, whose words are the author's."""
-    return bool({"mention", "hashtag"} & set(classes.split()))

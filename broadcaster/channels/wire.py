@@ -3,6 +3,9 @@
 A library's exceptions look alike before and after a post was written, and its timeouts hold for one
 read: an answer that drips in byte by byte would keep a thread for hours. So the connection notes
 when it stands, the answer is kept, and whoever has the wire can shut the socket.
+
+Connections are kept: a request on a kept one counts as connected from its start, for nobody can say
+how much of it was written when the other side closes at that very moment.
 """
 
 from __future__ import annotations
@@ -10,10 +13,11 @@ from __future__ import annotations
 import io
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import requests
@@ -38,7 +42,12 @@ class Wire:
     connected: bool = False
     answer: Answer | None = None
     _connection: HTTPConnection | None = None
-    _over: bool = False
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def body(self) -> bytes:
+        """The body that came back; empty where none did."""
+        return self.answer.body if self.answer else b""
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -48,24 +57,39 @@ class Wire:
             yield
         finally:
             _WIRE.reset(token)
+            self._connection = None  # it is kept for the next call, which this one must not cut
 
     def cut(self) -> None:
         """End the call now, from any thread: its socket is shut and no other is opened."""
-        self._over = True
-        line = self._connection.sock if self._connection else None
+        self._over.set()
+        connection = self._connection
+        line = connection.sock if connection else None
         if isinstance(line, socket.socket):
             with suppress(OSError):  # it is closed already
                 socket.socket.shutdown(line, socket.SHUT_RDWR)  # without the good-bye of TLS
 
+    def wait(self, seconds: float) -> bool:
+        """Let the calling thread wait; False, and at once, if the call is over."""
+        return not self._over.wait(seconds)
+
     def connect(self, connection: HTTPConnection, connect: Callable[[], None]) -> None:
         """Open a connection, TLS included, and note that it stands."""
         self.connected, self.answer, self._connection = False, None, connection
-        if not self._over:
+        if not self._over.is_set():
             connect()
-        if self._over:
+        self._check(connection)
+        self.connected = True
+
+    def reuse(self, connection: HTTPConnection) -> None:
+        """Take a connection that was kept: from now on anything may have been written to it."""
+        self.connected, self.answer, self._connection = False, None, connection
+        self._check(connection)
+        self.connected = True
+
+    def _check(self, connection: HTTPConnection) -> None:
+        if self._over.is_set():
             connection.close()
             raise ConnectTimeoutError(connection, "the call is over")
-        self.connected = True
 
 
 _WIRE: ContextVar[Wire] = ContextVar("wire")
@@ -75,10 +99,20 @@ class _Plain(HTTPConnection):
     def connect(self) -> None:
         _WIRE.get().connect(self, super().connect)
 
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        if self.sock is not None:
+            _WIRE.get().reuse(self)
+        super().request(*args, **kwargs)
+
 
 class _Secure(HTTPSConnection):
     def connect(self) -> None:
         _WIRE.get().connect(self, super().connect)
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        if self.sock is not None:  # or it was opened for this very request, which is as good
+            _WIRE.get().reuse(self)
+        super().request(*args, **kwargs)
 
 
 class _Adapter(HTTPAdapter):
@@ -106,14 +140,14 @@ class _Adapter(HTTPAdapter):
 
 
 def session() -> requests.Session:
-    """Make a session that repeats nothing, follows no redirect and keeps no connection.
+    """Make a session that repeats nothing, follows no redirect and keeps its connection.
 
-    Alerts are rare: a kept connection would mostly be one that the other side has closed, and a
-    post lost on it is in doubt. Every request needs a `Wire` that is held.
+    A connection that the other side has closed meanwhile is noticed before it is used, and another
+    one opened. Every request needs a `Wire` that is held.
     """
     made = requests.Session()
     made.max_redirects = 0
-    made.headers.update({"Connection": "close", "Accept-Encoding": "identity"})
+    made.headers["Accept-Encoding"] = "identity"
     for scheme in ("https://", "http://"):
         made.mount(scheme, _Adapter())
     return made

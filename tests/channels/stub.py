@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -12,9 +13,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from broadcaster.channels import Setup
+from broadcaster.channels import Setup, card_path
 from broadcaster.config import ChannelConfig, Secrets, Timing
-from broadcaster.delivery import Delivery, Message, State, delivery_key
+from broadcaster.delivery import Delivery, Media, Message, State, delivery_key
 
 NOW = datetime(2026, 11, 22, 1, 47, tzinfo=UTC)
 DRIP_SECONDS = 0.02
@@ -216,3 +217,17 @@ def delivery(**changes: Any) -> Delivery:
         first_attempt=NOW,
     )
     return replace(one, **changes)
+
+
+CARD = b"\x89PNG\r\n\x1a\n" + b"no picture, but its bytes" * 40
+
+
+def carded(place: Path, *, text: str = TEXT, language: str = "de", **changes: Any) -> Delivery:
+    """Give a delivery whose card was drawn, and lies where a channel built in `place` looks."""
+    digest = hashlib.sha256(CARD).hexdigest()
+    file = card_path(place, digest, "image/png")
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(CARD)
+    alt = "Warnung der Stufe Extrem: Großbrand in Dortmund-Hörde"
+    card = Media("c1", alt, "image/png", 1200, 675, False, digest, f"https://s.example/{digest}")
+    return delivery(**{"message": Message(text, language, media=(card,)), **changes})

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from html import escape
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -31,6 +32,7 @@ from broadcaster.delivery import (
     Unknown,
 )
 from tests.channels.stub import (
+    CARD,
     NOW,
     TEXT,
     Answering,
@@ -38,6 +40,7 @@ from tests.channels.stub import (
     Reply,
     Request,
     Stub,
+    carded,
     closed_port,
     delivery,
     keep_secret,
@@ -458,6 +461,303 @@ async def test_a_read_with_a_dead_token_needs_a_person(
         await channel.find(delivery())
 
 
+def media_server(
+    says: Mapping[str, Reply | Fault] = MappingProxyType({}), *, ready_after: int = 1
+) -> Answering:
+    """Answer as an instance that processes a picture, and is asked so often until it has.
+
+    `says`: what it answers instead, to `upload`, `processing` or `post`.
+    """
+    asked = 0
+
+    def answer(request: Request) -> Reply | Fault:
+        nonlocal asked
+        if request.path.startswith("/api/v2/media"):
+            return says.get("upload", Reply(202, {"id": "77", "type": "image", "url": None}))
+        if request.path.startswith("/api/v1/media/77"):
+            asked += 1
+            url = "https://ruhr.example/77.png" if asked >= ready_after else None
+            done = Reply(200 if url else 206, {"id": "77", "type": "image", "url": url})
+            return says.get("processing", done)
+        return says.get("post", Reply(body=STATUS))
+
+    return answer
+
+
+async def test_a_card_is_uploaded_with_its_description(
+    channel: MastodonChannel, stub: Stub, tmp_path: Path
+) -> None:
+    """One upload, one question until it is processed, and the status names it."""
+    one = carded(tmp_path)
+    stub.answer = media_server(ready_after=2)
+    handle = await channel.prepare(one)
+    assert handle == {"media": "77"}
+    upload, *polls = stub.requests
+    assert (upload.method, upload.path) == ("POST", "/api/v2/media")
+    assert CARD in upload.body
+    assert one.message
+    assert one.message.media[0].alt.encode() in upload.body
+    assert len(polls) == 2
+    receipt = await channel.send(carded(tmp_path, handle=handle))
+    assert form(stub.requests[-1])["media_ids[]"] == "77"
+    assert receipt.note is None
+
+
+async def test_a_status_with_its_card_is_the_same_at_every_repeat(
+    channel: MastodonChannel, stub: Stub, tmp_path: Path
+) -> None:
+    """The handle is stored: a repeat uploads nothing and says the same."""
+    one = carded(tmp_path, handle={"media": "77"})
+    await channel.send(one)
+    await channel.send(one)
+    first, second = stub.requests
+    assert first.body == second.body
+
+
+async def test_a_text_without_its_card_says_so(
+    channel: MastodonChannel, stub: Stub, tmp_path: Path
+) -> None:
+    """The note of the upload is the receipt's; unless the status shows that the card is there."""
+    one = carded(tmp_path, handle={"note": "posted without its card: why"})
+    assert (await channel.send(one)).note == "posted without its card: why"
+    assert "media_ids[]" not in form(stub.requests[0])
+    stub.answer = own(shown(f"<p>{escape(TEXT)}</p>"))
+    found = await channel.find(one)
+    assert found
+    assert found.note == "posted without its card: why"
+    stub.say(200, {**STATUS, "media_attachments": [{"id": "77", "type": "image"}]})
+    assert (await channel.send(one)).note is None
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        {"upload": Reply(422, {"error": "Validation failed: file"})},
+        {"upload": Reply(429, {"error": "Too many requests"})},
+        {"upload": Reply(401, {"error": "The access token is invalid"})},
+        {"upload": Reply(500)},
+        {"upload": Reply(200, {})},
+        {"upload": Reply(200, b"<html>")},
+        {"upload": Reply(200, b"x" * 5_000_000)},
+        {"upload": Fault.CLOSE},
+        {"upload": Fault.HANG},
+        {"processing": Reply(206, {"id": "77", "url": None})},
+        {"processing": Reply(422, {"error": "could not be processed"})},
+        {"processing": Reply(404, {})},
+    ],
+    ids=str,
+)
+async def test_a_card_that_fails_never_stops_the_text(
+    hasty: MastodonChannel, stub: Stub, tmp_path: Path, says: dict[str, Reply | Fault]
+) -> None:
+    """Whatever becomes of the upload, it ends in time and in a sentence without a secret."""
+    stub.answer = media_server(says)
+    begun = asyncio.get_running_loop().time()
+    handle = await hasty.prepare(carded(tmp_path))
+    assert asyncio.get_running_loop().time() - begun < SHORT.attempt_seconds
+    assert handle["note"].startswith("posted without its card: ")
+    assert TOKEN not in handle["note"]
+    stub.say(200, STATUS)
+    assert (await hasty.send(carded(tmp_path, handle=handle))).note == handle["note"]
+
+
+async def test_an_instance_that_is_not_there_keeps_the_card(tmp_path: Path) -> None:
+    """The text would not have come through either: both are tried again."""
+    channel = made(tmp_path, f"http://127.0.0.1:{await closed_port()}")
+    with pytest.raises(NotSent):
+        await channel.prepare(carded(tmp_path))
+    await channel.close()
+
+
+async def test_a_status_refused_for_its_card_gets_another(
+    channel: MastodonChannel, stub: Stub, tmp_path: Path
+) -> None:
+    """422: the picture is not known any more. It is uploaded afresh, in the end left out."""
+    stub.answer = media_server({"post": Reply(422, {"error": "Cannot attach files"})})
+    one = carded(tmp_path)
+    for _ in range(2):
+        handle = await channel.prepare(one)
+        with pytest.raises(NotSent, match="422: Cannot attach files") as failure:
+            await channel.send(carded(tmp_path, handle=handle))
+        assert failure.value.afresh
+    assert "note" in await channel.prepare(one)
+
+
+async def test_a_simple_language_is_named_by_its_own(
+    channel: MastodonChannel, stub: Stub, tmp_path: Path
+) -> None:
+    """Leichte Sprache is German to Mastodon."""
+    await channel.send(carded(tmp_path, language="de-simple", handle={}))
+    assert form(stub.requests[0])["language"] == "de"
+
+
+def looked(content: str = f"<p>{escape(TEXT)}</p>", **more: Any) -> dict[str, Any]:
+    """Give a status as its own page shows it."""
+    counts = {"replies_count": 2, "reblogs_count": 30, "favourites_count": 4}
+    return shown(content, visibility="public", **counts, **more)
+
+
+SENT = delivery(receipt=Receipt("500"))
+
+
+async def test_a_status_is_looked_up_logged_out(channel: MastodonChannel, stub: Stub) -> None:
+    """Without a token, as the public sees it: its text, who reacted, and its permalink."""
+    stub.say(200, looked())
+    sight = await channel.look(SENT)
+    assert (sight.there, sight.altered, sight.public) == (True, False, True)
+    assert sight.text == TEXT
+    assert sight.counts == {"replies": 2, "shares": 30, "likes": 4}
+    assert sight.url == "https://ruhr.example/@stadt/500"
+    (request,) = stub.requests
+    assert (request.method, request.path) == ("GET", "/api/v1/statuses/500")
+    assert "authorization" not in request.headers
+
+
+async def test_a_status_that_says_something_else_is_altered(
+    channel: MastodonChannel, stub: Stub
+) -> None:
+    """It is there, and not what was posted."""
+    stub.say(200, looked("<p>Entwarnung. Nr. 26-0142/1</p>"))
+    sight = await channel.look(SENT)
+    assert (sight.there, sight.altered, sight.text) == (True, True, "Entwarnung. Nr. 26-0142/1")
+
+
+@pytest.mark.parametrize("status", [404, 410])
+async def test_a_deleted_status_is_not_there(
+    channel: MastodonChannel, stub: Stub, status: int
+) -> None:
+    """Neither the public nor its author sees it."""
+    stub.say(status, {"error": "Record not found"})
+    sight = await channel.look(SENT)
+    assert (sight.there, sight.reason, sight.public) == (False, "deleted", True)
+
+
+async def test_a_hidden_status_is_not_there(channel: MastodonChannel, stub: Stub) -> None:
+    """The public does not see it, its author does; or it is for followers alone."""
+
+    def hidden(request: Request) -> Reply:
+        return Reply(body=looked()) if "authorization" in request.headers else Reply(404, {})
+
+    stub.answer = hidden
+    sight = await channel.look(SENT)
+    assert (sight.there, sight.reason) == (False, "hidden from the public")
+    stub.say(200, looked() | {"visibility": "private"})
+    sight = await channel.look(SENT)
+    assert not sight.there
+    assert sight.reason
+    assert "private" in sight.reason
+
+
+async def test_an_instance_that_refuses_strangers_is_asked_as_the_author(
+    channel: MastodonChannel, stub: Stub
+) -> None:
+    """What the author sees proves less, and is told as such."""
+
+    def members_only(request: Request) -> Reply:
+        signed = "authorization" in request.headers
+        return Reply(body=looked()) if signed else Reply(401, {"error": "needs a user"})
+
+    stub.answer = members_only
+    sight = await channel.look(SENT)
+    assert (sight.there, sight.public) == (True, False)
+    stub.answer = lambda r: Reply(404 if "authorization" in r.headers else 401, {})
+    sight = await channel.look(SENT)
+    assert (sight.there, sight.reason, sight.public) == (False, "deleted", False)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(200, {}),
+        Reply(200, {"id": "501", "content": "x"}),
+        Reply(200, b"[1]"),
+        Reply(200, b"<html>"),
+        Reply(200, b"[" * 100_000),
+        Reply(200, b" " * 100_000_000),
+        Reply(302, b"", {"Location": "/login"}),
+        Reply(429),
+        Reply(503),
+        Fault.CLOSE,
+        Fault.CUT_BODY,
+        Fault.HANG,
+    ],
+    ids=lambda one: str(one)[:60],
+)
+async def test_a_look_that_fails_shows_nothing(
+    hasty: MastodonChannel, stub: Stub, answer: Reply | Fault
+) -> None:
+    """A hiccup or junk is neither presence nor absence."""
+    stub.answer = lambda _: answer
+    with pytest.raises(NotSent):
+        await hasty.look(SENT)
+
+
+async def test_odd_numbers_are_no_counts(channel: MastodonChannel, stub: Stub) -> None:
+    """What is no number of people is left out."""
+    stub.say(200, looked() | {"replies_count": "2", "reblogs_count": -1, "favourites_count": True})
+    assert (await channel.look(SENT)).counts == {}
+
+
+@pytest.mark.parametrize("receipt", [None, Receipt(None), Receipt("../accounts/7")])
+async def test_only_a_status_can_be_looked_up(
+    channel: MastodonChannel, stub: Stub, receipt: Receipt | None
+) -> None:
+    """A receipt that names no status leads to no request."""
+    with pytest.raises(Rejected):
+        await channel.look(delivery(receipt=receipt))
+    assert stub.requests == []
+
+
+async def test_a_warm_connection_is_the_one_of_the_next_post(
+    channel: MastodonChannel, stub: Stub
+) -> None:
+    """A free request without a token opens it; the post pays no handshake."""
+    await channel.warm()
+    (request,) = stub.requests
+    assert (request.method, request.path) == ("HEAD", "/health")
+    assert "authorization" not in request.headers
+    for _ in range(3):
+        await channel.send(delivery())
+        await channel.warm()
+    assert stub.connections == 1
+
+
+async def test_a_connection_closed_while_idle_costs_no_post(
+    channel: MastodonChannel, stub: Stub
+) -> None:
+    """The instance closed it meanwhile: the post goes out once, on another one."""
+    await channel.warm()
+    for writer in list(stub.open):
+        writer.close()
+        await writer.wait_closed()
+    await asyncio.sleep(0.05)
+    assert (await channel.send(delivery())).remote_id == "112233"
+    assert len(stub.posts) == 1
+
+
+@pytest.mark.parametrize("fault", [Fault.CLOSE, Fault.RESET])
+async def test_a_warm_connection_closed_at_the_post_leaves_it_in_doubt(
+    channel: MastodonChannel, stub: Stub, fault: Fault
+) -> None:
+    """It may have been taken: unknown, to be read back, and never sent again from here."""
+    await channel.warm()
+    stub.answer = lambda _: fault
+    with pytest.raises(Unknown):
+        await channel.send(delivery())
+    assert len(stub.posts) == 1
+
+
+@pytest.mark.parametrize("answer", [Reply(500), Fault.CLOSE, Fault.HANG], ids=str)
+async def test_warming_never_raises(
+    hasty: MastodonChannel, stub: Stub, answer: Reply | Fault
+) -> None:
+    """What becomes of it matters to nobody, and holds up no post."""
+    stub.answer = lambda r: answer if r.method == "HEAD" else Reply(body=STATUS)
+    warming = asyncio.create_task(hasty.warm())
+    assert (await hasty.send(delivery())).remote_id == "112233"
+    await warming
+
+
 async def test_the_probe_names_the_account_and_reads_its_limits(
     channel: MastodonChannel, stub: Stub
 ) -> None:
@@ -466,9 +766,46 @@ async def test_the_probe_names_the_account_and_reads_its_limits(
     readiness = await channel.probe()
     assert readiness.ready
     assert readiness.account == "@stadt@ruhr.example"
+    server = stub.url.removeprefix("http://")
+    assert readiness.identity == {"id": "7", "handle": "@stadt@ruhr.example", "server": server}
     assert readiness.limits == {"maximum": 640, "link_length": 25}
     assert (channel.limits.maximum, channel.limits.link_length) == (640, 25)
     assert stub.posts == []
+
+
+async def test_the_probe_reads_how_much_a_picture_may_say(
+    channel: MastodonChannel, stub: Stub
+) -> None:
+    """An instance that keeps shorter descriptions gets shorter ones, and none longer than 1500."""
+    assert channel.picture
+    assert (channel.picture.width, channel.picture.alt_maximum) == (1200, 1500)
+    for limit, used in ((420, 420), (10_000, 1500), ("many", 1500)):
+        media = {"media_attachments": {"description_limit": limit}}
+        statuses = {"max_characters": 640, "characters_reserved_per_url": 25}
+        instance = INSTANCE | {"configuration": {"statuses": statuses, **media}}
+        stub.answer = lambda r, one=instance: Reply(body=ACCOUNT if "verify" in r.path else one)  # type: ignore[misc]
+        await channel.probe()
+        assert channel.picture.alt_maximum == used
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"moved": {"acct": "stadt@neu.example"}}, "has moved to @stadt@neu.example"),
+        ({"moved": {}}, "has moved"),
+        ({"suspended": True}, "is suspended"),
+    ],
+)
+async def test_an_account_nobody_reads_is_not_ready(
+    channel: MastodonChannel, stub: Stub, more: dict[str, Any], words: str
+) -> None:
+    """Its token is good, its posts would reach nobody: the probe says which account, and why."""
+    stub.answer = lambda r: Reply(body=ACCOUNT | more if "verify" in r.path else INSTANCE)
+    readiness = await channel.probe()
+    assert not readiness.ready
+    assert words in readiness.sentence
+    assert readiness.remedy
+    assert readiness.identity["id"] == "7"
 
 
 @pytest.mark.parametrize(

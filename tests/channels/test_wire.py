@@ -119,17 +119,95 @@ async def test_no_redirect_is_followed(stub: Stub) -> None:
     assert [request.path for request in stub.requests] == ["/"]
 
 
-async def test_nothing_is_repeated_and_no_connection_kept(stub: Stub) -> None:
-    """Each request has a connection of its own, and is made once."""
+async def test_nothing_is_repeated(stub: Stub) -> None:
+    """A request whose answer is lost is made once."""
     stub.answer = lambda _: Fault.CLOSE
     await fate(Wire(), stub.url)
     assert len(stub.requests) == 1
-    stub.answer = lambda _: Reply(200)
-    for _ in range(2):
-        await fate(Wire(), stub.url)
-    assert stub.connections == 3
-    assert all(request.headers["connection"] == "close" for request in stub.requests)
-    assert all(request.headers["accept-encoding"] == "identity" for request in stub.requests)
+    assert stub.requests[0].headers["accept-encoding"] == "identity"
+
+
+async def kept_fate(made: requests.Session, line: Wire, url: str) -> BaseException | int:
+    """Post in a thread, in a session that lasts; give the status, or what was raised."""
+
+    def post() -> int:
+        with line.held():
+            return made.post(url, data=b"body", timeout=5.0).status_code
+
+    try:
+        return await asyncio.to_thread(post)
+    except (OSError, HTTPError) as error:
+        return error
+
+
+async def test_a_connection_is_kept_for_the_next_call(stub: Stub) -> None:
+    """What an earlier call used is used again, and its end does not cut it."""
+    stub.say(200, {"id": "1"})
+    with session() as made:
+        for _ in range(3):
+            line = Wire()
+            assert await kept_fate(made, line, stub.url) == 200
+            line.cut()
+            assert line.connected
+    assert (stub.connections, len(stub.requests)) == (1, 3)
+
+
+async def test_a_connection_closed_while_idle_is_replaced(stub: Stub) -> None:
+    """The other side closed it meanwhile: it is noticed, and the request arrives once."""
+    stub.say(200, {"id": "1"})
+    with session() as made:
+        assert await kept_fate(made, Wire(), stub.url) == 200
+        for writer in list(stub.open):
+            writer.close()
+            await writer.wait_closed()
+        assert await kept_fate(made, Wire(), stub.url) == 200
+    assert (stub.connections, len(stub.requests)) == (2, 2)
+
+
+@pytest.mark.parametrize("fault", [Fault.CLOSE, Fault.RESET])
+async def test_a_kept_connection_that_ends_at_the_request_is_no_proof(
+    stub: Stub, fault: Fault
+) -> None:
+    """The other side closed it just then: it may have been written, and is not made again."""
+    with session() as made:
+        assert await kept_fate(made, Wire(), stub.url) == 200
+        stub.answer = lambda _: fault
+        line = Wire()
+        assert isinstance(await kept_fate(made, line, stub.url), requests.RequestException)
+    assert line.connected
+    assert line.answer is None
+    assert len(stub.requests) == 2
+
+
+async def test_a_call_that_is_over_uses_no_kept_connection(stub: Stub) -> None:
+    """Cut before its request: nothing is written, also where a connection stands already."""
+    with session() as made:
+        assert await kept_fate(made, Wire(), stub.url) == 200
+        line = Wire()
+        line.cut()
+        assert isinstance(await kept_fate(made, line, stub.url), requests.ConnectionError)
+    assert not line.connected
+    assert len(stub.requests) == 1
+
+
+async def test_an_answer_that_was_not_read_whole_costs_its_connection(stub: Stub) -> None:
+    """Else its rest would be taken for the next answer."""
+    stub.answer = lambda _: Fault.CUT_BODY
+    with session() as made:
+        await kept_fate(made, Wire(), stub.url)
+        stub.say(200, {"id": "2"})
+        assert await kept_fate(made, Wire(), stub.url) == 200
+    assert stub.connections == 2
+
+
+async def test_a_wait_ends_with_the_call() -> None:
+    """A thread that waits between two requests comes back at once when it is cut."""
+    line = Wire()
+    assert line.wait(0.001)
+    waiting = asyncio.create_task(asyncio.to_thread(line.wait, 60))
+    await asyncio.sleep(0.01)
+    line.cut()
+    assert not await waiting
 
 
 async def test_a_wire_speaks_of_its_latest_request(stub: Stub) -> None:
