@@ -8,13 +8,10 @@ replies, an update is a post of its own. Parameters and errors: Graph API v25.0 
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self, TypeVar
-from urllib.parse import urlencode
 
 from pydantic import StringConstraints, model_validator
 from yarl import URL
@@ -30,6 +27,7 @@ from broadcaster.channels import (
     graph,
     http,
 )
+from broadcaster.channels.facebook_calls import Calls
 from broadcaster.channels.facebook_post import (
     SITE,
     counts,
@@ -65,10 +63,7 @@ CARRIES = Carries()
 TEXT_MAX = 63_206
 BEFORE_INTENT = timedelta(seconds=120)  # how far before the intent a read-back looks
 PAGE = 25  # posts in one answer: a hundred long ones would exceed what is read of a body
-PAGES_MAX = 40
 REST_SECONDS_MIN = 2.0  # what a text still gets where the picture took nearly all of an attempt
-# So long nothing is looked up once nearly all calls are used: the rest of them is for posts.
-LOOKS_PAUSE_SECONDS = 300.0
 PASSES = "Nothing, if it passes; else check the network and Meta's status page."
 SOON_DAYS = 30
 # Until when Meta serves a version: its changelog of 2026-07-29. A later one has no end yet.
@@ -104,12 +99,6 @@ class Settings(Table):
         return self
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Credentials:
-    token: str
-    app_token: str | None  # None: the app's id and secret are not configured
-
-
 class Facebook:
     """One Page."""
 
@@ -126,7 +115,7 @@ class Facebook:
     posts_per_day_max: int | None = None
     resend_on_unknown = False
 
-    def __init__(self, setup: Setup, settings: Settings, credentials: _Credentials) -> None:
+    def __init__(self, setup: Setup, settings: Settings, calls: Calls) -> None:
         self.config = setup.config
         self.carries = setup.config.carries or CARRIES
         self.template = setup.config.template or "post"
@@ -134,13 +123,9 @@ class Facebook:
         self._page = settings.page_id
         self._version = settings.api_version
         self._server = URL(settings.base_url).host or settings.base_url
-        self._root = f"{settings.base_url.rstrip('/')}/{settings.api_version}"
-        self._credentials = credentials
+        self._graph = calls
         self._clock: Clock = setup.clock
         self._limit_seconds = setup.timing.attempt_seconds
-        self._client = http.Client(setup.timing)
-        self._used_percent: int | None = None
-        self._reads_again = 0.0  # elapsed seconds; until then the calls left are for posts
 
     async def send(self, delivery: Delivery) -> Receipt:
         """Post the text with its card; without it where Facebook cannot fetch the picture."""
@@ -149,17 +134,17 @@ class Facebook:
         text, started = delivery.message.text, self._clock.elapsed()
         card = next((media for media in delivery.message.media if media.url), None)
         if card is None:
-            return self._published(await self._write(f"{self._page}/feed", {"message": text}))
+            return self._published(await self._graph.write(f"{self._page}/feed", {"message": text}))
         photo = {
             "url": card.url,
             "caption": text,
             "alt_text_custom": card.alt,
             "published": True,
         }
-        answer = await self._write(f"{self._page}/photos", photo)
+        answer = await self._graph.write(f"{self._page}/photos", photo)
         if not _no_picture(answer):
             return self._published(answer)
-        work = self._write(f"{self._page}/feed", {"message": text})
+        work = self._graph.write(f"{self._page}/feed", {"message": text})
         note = "posted without its card: Facebook could not fetch the picture"
         return self._published(await self._in_the_rest(started, work), note)
 
@@ -195,20 +180,20 @@ class Facebook:
     async def retract(self, receipt: Receipt) -> None:
         """Delete the post; done if it is gone already."""
         post = post_of(receipt)
-        answer = await self._client.delete(self._url(post), self._signed())
+        answer = await self._graph.delete(post)
         if answer.status == 200 and http.as_object(answer).get("success") is True:
             return
         if not graph.is_gone(answer):
-            raise self._refused(answer)
+            raise self._graph.refused(answer)
         # The same words are said of a post that is gone, and of one that an app may not delete.
-        there = await self._get(post, {"fields": "id"})
+        there = await self._graph.read(post, {"fields": "id"})
         if not graph.is_gone(there):
-            self._read(there)
+            self._graph.object_of(there)
             raise Rejected("Facebook does not let this app delete the post: delete it on the Page")
 
     async def look(self, delivery: Delivery) -> Sight:
         """Look the post up as the Page itself: there is no way to do it logged out."""
-        if self._clock.elapsed() < self._reads_again:
+        if self._graph.nearly_used_up:
             raise NotSent("looking has to wait: the calls that Facebook allows are nearly used up")
         if delivery.receipt is None:
             raise Rejected("there is no receipt to look up")
@@ -244,37 +229,13 @@ class Facebook:
 
     async def warm(self) -> None:
         """Keep a connection open; nothing is asked that counts."""
-        await self._client.warm(URL(self._root, encoded=True))
+        await self._graph.warm()
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._graph.close()
 
-    # Asking Graph
-
-    def _url(self, path: str, query: Mapping[str, str] | None = None) -> URL:
-        asked = f"?{urlencode(query)}" if query else ""
-        return URL(f"{self._root}/{path}{asked}", encoded=True)
-
-    def _signed(self, token: str | None = None) -> dict[str, str]:
-        # In a header, for what is in an address ends up in the logs of whoever passes it on.
-        return {"Authorization": f"Bearer {token or self._credentials.token}"}
-
-    async def _write(self, path: str, body: Mapping[str, Any]) -> http.Answer:
-        data = json.dumps(body, ensure_ascii=False).encode()
-        headers = self._signed() | {"Content-Type": "application/json"}
-        return self._noted(await self._client.post(self._url(path), data, headers))
-
-    async def _get(self, path: str, query: Mapping[str, str]) -> http.Answer:
-        return self._noted(await self._client.get(self._url(path, query), self._signed()))
-
-    def _noted(self, answer: http.Answer) -> http.Answer:
-        used = graph.used_percent(answer.headers)
-        if used is not None:
-            self._used_percent = used
-            pause = LOOKS_PAUSE_SECONDS if used >= graph.BRAKE_PERCENT else 0.0
-            self._reads_again = self._clock.elapsed() + pause
-        return answer
+    # Posting and reading back
 
     async def _in_the_rest(self, started: float, work: Awaitable[T]) -> T:
         """Do a second step within what is left of the attempt. Raises Unknown when that is over."""
@@ -285,46 +246,22 @@ class Facebook:
         except TimeoutError:
             raise Unknown("the time limit was reached after the request had begun") from None
 
-    def _refused(self, answer: http.Answer) -> Failure:
-        return graph.failure_for(answer, "Facebook", self._clock.now())
-
-    def _unread(self, answer: http.Answer) -> Failure:
-        return graph.unread_for(answer, "Facebook", self._clock.now())
-
-    # Posting and reading back
-
     def _published(self, answer: http.Answer, note: str | None = None) -> Receipt:
         """Read the post's id: a photo has one of its own, which is not that of its post."""
         said = http.as_object(answer) if answer.status == 200 else {}
         post = said.get("post_id") or said.get("id")
         if isinstance(post, str) and re.fullmatch(r"[0-9]{1,32}_[0-9]{1,32}", post):
             return Receipt(post, f"{SITE}/{post}", note=note)
-        raise self._refused(answer)
+        raise self._graph.refused(answer)
 
     async def _own_posts(self, since: datetime) -> AsyncIterator[Mapping[str, Any]]:
         """Give the Page's posts since then, newest first."""
         fields = {"fields": "id,message,created_time,permalink_url", "limit": str(PAGE)}
-        async for page in self._pages(f"{self._page}/published_posts", fields):
+        async for page in self._graph.pages(f"{self._page}/published_posts", fields):
             for post in page:
                 yield post
             if page and all(created(post) < since for post in page):  # pinned ones come first
                 return
-
-    async def _pages(
-        self, path: str, query: Mapping[str, str]
-    ) -> AsyncIterator[list[dict[str, Any]]]:
-        """Give a list page by page, to its end. Raises NotSent, NeedsPerson or Unknown."""
-        asked = dict(query)
-        for _ in range(PAGES_MAX):
-            answer = await self._get(path, asked)
-            found = graph.page_of(http.as_object(answer))
-            if answer.status != 200 or found is None:
-                raise self._unread(answer)
-            yield found.rows
-            if found.after is None:
-                return
-            asked["after"] = found.after
-        raise Unknown("Facebook lists more than can be read back")
 
     # Corrections
 
@@ -336,10 +273,10 @@ class Facebook:
 
     async def _edited(self, post: str, text: str) -> bool:
         """Give a post another text; False where that is refused: only its own app may, for one."""
-        answer = await self._write(post, {"message": text})
+        answer = await self._graph.write(post, {"message": text})
         if answer.status == 200 and http.as_object(answer).get("success") is True:
             return True
-        failure = self._refused(answer)
+        failure = self._graph.refused(answer)
         if not isinstance(failure, Rejected) and not graph.is_permission(answer):
             raise failure
         return False
@@ -354,23 +291,23 @@ class Facebook:
         return await self._our_comment(post, pointer)
 
     async def _old(self, post: str) -> dict[str, Any] | None:
-        answer = await self._get(post, {"fields": "id,message,permalink_url"})
-        return None if graph.is_gone(answer) else self._read(answer) | {"id": post}
+        answer = await self._graph.read(post, {"fields": "id,message,permalink_url"})
+        return None if graph.is_gone(answer) else self._graph.object_of(answer) | {"id": post}
 
     async def _our_comment(self, post: str, pointer: str) -> Receipt | None:
         fields = {"fields": "id,message,from", "limit": str(PAGE), "order": "reverse_chronological"}
-        async for page in self._pages(f"{post}/comments", fields):
+        async for page in self._graph.pages(f"{post}/comments", fields):
             for comment in page:
                 if self._is_ours(comment) and points(text_of(comment), pointer):
                     return _commented(str(comment["id"]))
         return None
 
     async def _comment(self, post: str, pointer: str) -> Receipt:
-        answer = await self._write(f"{post}/comments", {"message": pointer})
+        answer = await self._graph.write(f"{post}/comments", {"message": pointer})
         comment = http.as_object(answer).get("id") if answer.status == 200 else None
         if graph.is_id(comment):
             return _commented(str(comment))
-        raise self._refused(answer)
+        raise self._graph.refused(answer)
 
     def _is_ours(self, comment: Mapping[str, Any]) -> bool:
         """Say whether the Page wrote it; where Facebook does not say who did, the text decides."""
@@ -381,34 +318,28 @@ class Facebook:
 
     async def _post_and_counts(self, post: str) -> dict[str, Any] | None:
         """Read a post; without the counts where the token may not read those."""
-        answer = await self._get(post, {"fields": f"{POST_FIELDS},{COUNTS}"})
+        answer = await self._graph.read(post, {"fields": f"{POST_FIELDS},{COUNTS}"})
         if graph.is_permission(answer):
-            answer = await self._get(post, {"fields": POST_FIELDS})
-        return None if graph.is_gone(answer) else self._read(answer)
-
-    def _read(self, answer: http.Answer) -> dict[str, Any]:
-        """Return the object that was read. Raises NotSent or NeedsPerson."""
-        found = http.as_object(answer)
-        if answer.status != 200 or not graph.is_id(found.get("id")):
-            raise self._unread(answer)
-        return found
+            answer = await self._graph.read(post, {"fields": POST_FIELDS})
+        return None if graph.is_gone(answer) else self._graph.object_of(answer)
 
     async def _page_hidden(self) -> str | None:
-        page = self._read(await self._get(self._page, {"fields": "id,is_published"}))
+        answer = await self._graph.read(self._page, {"fields": "id,is_published"})
+        page = self._graph.object_of(answer)
         return "the whole Page is unpublished" if page.get("is_published") is False else None
 
     # Readiness
 
     async def _readiness(self) -> Readiness:
-        token = await self._inspected()
+        token = await self._graph.inspected()
         if fault := fault_of(token, self._page):
             return _not_ready(fault, self._reconnect)
-        answer = await self._get(self._page, {"fields": "id,name,username,is_published"})
+        answer = await self._graph.read(self._page, {"fields": "id,name,username,is_published"})
         if graph.is_gone(answer):
             return _not_ready(
                 "Facebook shows this token no Page with this page_id", "Check page_id."
             )
-        page = self._read(answer)
+        page = self._graph.object_of(answer)
         name = str(page.get("name") or self._page)[:100]
         if page.get("is_published") is False:
             said = f"Facebook shows the Page {name} to nobody: it is unpublished"
@@ -423,7 +354,7 @@ class Facebook:
             remedy=self._reconnect if missing else remedy,
             account=name,
             days_left=days,
-            quota_left=None if self._used_percent is None else max(0, 100 - self._used_percent),
+            quota_left=self._graph.percent_left,
             identity={"id": self._page, "handle": name, "server": self._server},
         )
 
@@ -440,27 +371,12 @@ class Facebook:
             return f"Facebook ends {self._version} on {ends:%Y-%m-%d}: set api_version higher."
         if days is not None and days <= SOON_DAYS:
             return f"The token ends in {max(days, 0):.0f} days. {self._reconnect}"
-        if self._clock.elapsed() < self._reads_again:
-            return f"{self._used_percent} % of the calls are used up: ask Facebook less often."
+        if self._graph.nearly_used_up:
+            return f"{self._graph.percent_left} % of the calls are left: ask Facebook less often."
         return None
 
     def _days_to(self, end: datetime) -> float:
         return (end - self._clock.now()) / timedelta(days=1)
-
-    async def _inspected(self) -> Mapping[str, Any]:
-        """Read what the token is good for, in the words of GET /debug_token."""
-        if self._credentials.app_token is None:
-            me = self._read(await self._get("me", {"fields": "id,name"}))
-            return {"profile_id": me["id"]}
-        url = self._url("debug_token", {"input_token": self._credentials.token})
-        answer = await self._client.get(url, self._signed(self._credentials.app_token))
-        data = http.as_object(answer).get("data")
-        if answer.status == 200 and isinstance(data, dict):
-            return data
-        failure = self._unread(answer)
-        if isinstance(failure, NeedsPerson):
-            raise NeedsPerson("Facebook does not accept app_id with the app's secret") from None
-        raise failure
 
 
 def build(setup: Setup, settings: Settings) -> Facebook:
@@ -469,7 +385,8 @@ def build(setup: Setup, settings: Settings) -> Facebook:
     app_token = None
     if settings.app_secret_file is not None:
         app_token = f"{settings.app_id}|{setup.secrets.read(settings.app_secret_file)}"
-    return Facebook(setup, settings, _Credentials(token, app_token))
+    root = f"{settings.base_url.rstrip('/')}/{settings.api_version}"
+    return Facebook(setup, settings, Calls(setup, root, token, app_token))
 
 
 def oauth(setup: Setup, settings: Settings) -> OAuth:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from pydantic import ValidationError
 
-from broadcaster.channels import LANDSCAPE, facebook
+from broadcaster.channels import LANDSCAPE, facebook, facebook_calls
 from broadcaster.channels.facebook_token import TO_COMMENT, TO_POST
 from broadcaster.config import Timing
 from broadcaster.delivery import (
@@ -543,7 +543,7 @@ async def test_a_list_without_end_is_undecided(channel: facebook.Facebook, stub:
     stub.say(200, {"data": [listed(7, "other")], "paging": paging})
     with pytest.raises(Unknown):
         await channel.find(delivery())
-    assert len(stub.requests) == facebook.PAGES_MAX
+    assert len(stub.requests) == facebook_calls.PAGES_MAX
 
 
 async def test_a_correction_is_put_before_the_old_text(
@@ -807,7 +807,7 @@ async def test_looks_leave_the_last_calls_to_posts(channel: facebook.Facebook, s
     assert await channel.find(delivery()) is not None
     found = await channel.probe()
     assert (found.quota_left, found.ready) == (3, True)
-    assert "97 %" in str(found.remedy)
+    assert "3 %" in str(found.remedy)
 
 
 def in_days(days: float) -> int:
@@ -1101,7 +1101,7 @@ async def test_no_secret_is_shown(
 ) -> None:
     """Neither the channel's picture of itself, nor a reason, nor a log holds a token."""
     caplog.set_level(logging.DEBUG)
-    shown = [repr(channel), repr(channel._credentials), repr(channel.__dict__)]
+    shown = [repr(channel), repr(channel._graph), repr(channel.__dict__)]
     told_back = {"error": {"code": 190, "message": f"Bad token {TOKEN} {SECRET}"}}
     for answer in (Reply(401, told_back), Reply(400, told_back), Fault.CLOSE, Reply(201, {})):
         stub.answer = lambda _, answer=answer: answer  # type: ignore[misc]
@@ -1128,7 +1128,7 @@ def test_a_page_is_set_up_by_its_id(tmp_path: Path) -> None:
     channel = build("https://graph.facebook.com", tmp_path)
     assert (channel.account, channel.picture, channel.reads_back) == (PAGE, LANDSCAPE, True)
     assert (channel.limits.measure, channel.limits.maximum) == ("characters", 63_206)
-    assert channel._url("111/feed").human_repr() == "https://graph.facebook.com/v25.0/111/feed"
+    assert repr(channel._graph) == "Calls('https://graph.facebook.com/v25.0')"
 
 
 WRONG = [
@@ -1148,82 +1148,3 @@ def test_a_wrong_setting_is_refused(wrong: dict[str, Any]) -> None:
     facebook.Settings.model_validate(right)
     with pytest.raises(ValidationError):
         facebook.Settings.model_validate(right | wrong)
-
-
-def connected(url: str, place: Path) -> Any:
-    """Give the way in which a person connects a Page."""
-    keep_secret(place, "app-secret", SECRET)
-    settings = facebook.Settings(
-        page_id=PAGE,
-        access_token_file="page-token",
-        app_id="7",
-        app_secret_file="app-secret",
-        base_url=url,
-    )
-    return facebook.oauth(setup_for(place, "facebook", timing=SHORT), settings)
-
-
-def test_a_person_is_sent_to_facebooks_own_page(tmp_path: Path) -> None:
-    """With the permissions that posting, reading back and commenting need."""
-    way = connected("https://graph.facebook.com", tmp_path)
-    url = urlsplit(way.authorize("https://localhost/back", "s1"))
-    assert (url.netloc, url.path) == ("www.facebook.com", "/v25.0/dialog/oauth")
-    query = dict(parse_qsl(url.query))
-    assert (query["client_id"], query["state"], query["response_type"]) == ("7", "s1", "code")
-    assert set(query["scope"].split(",")) >= {*TO_POST, *TO_COMMENT, "pages_show_list"}
-    assert SECRET not in url.query
-    assert way.token_file == "page-token"
-
-
-def flow(pages_of: list[dict[str, Any]]) -> Answers:
-    """Answer the three steps of the flow."""
-
-    def answer(request: Request) -> Reply:
-        if "/me/accounts" in request.path:
-            return pages(pages_of, query_of(request) | {"limit": "1"})
-        long = "fb_exchange_token" in request.path
-        return Reply(200, {"access_token": "long" if long else "short", "expires_in": 5_184_000})
-
-    return answer
-
-
-async def test_a_code_becomes_the_pages_token(stub: Stub, tmp_path: Path) -> None:
-    """By way of the person's short and long tokens; the right one of several Pages."""
-    stub.answer = flow([{"id": "5", "access_token": "no"}, {"id": PAGE, "access_token": "EAA"}])
-    way = connected(stub.url, tmp_path)
-    grant = await way.exchange("the-code", "http://127.0.0.1/back")
-    assert (grant.access_token, grant.expires, grant.obtained) == ("EAA", None, NOW)
-    code, long, first, second = stub.requests
-    assert query_of(code)["code"] == "the-code"
-    assert query_of(code)["redirect_uri"] == "http://127.0.0.1/back"
-    assert query_of(long)["fb_exchange_token"] == "short"
-    assert first.headers["authorization"] == second.headers["authorization"] == "Bearer long"
-    assert SECRET not in repr(way)
-
-
-UNCONNECTED: list[tuple[Answers, type[Failure]]] = [
-    (flow([{"id": "5", "access_token": "no"}]), NeedsPerson),
-    (flow([{"id": PAGE}]), Unknown),
-    (lambda _: error(190), NeedsPerson),
-    (lambda _: error(100, 36007), Rejected),
-    (lambda _: Reply(200, {}), Unknown),
-    (lambda _: Fault.CLOSE, NotSent),
-    (lambda _: Reply(200, {"access_token": "two words"}), Unknown),
-]
-
-
-@pytest.mark.parametrize(("answers", "kind"), UNCONNECTED)
-async def test_a_flow_that_fails_is_one_of_the_failures(
-    stub: Stub, tmp_path: Path, answers: Answers, kind: type[Failure]
-) -> None:
-    """Without the Page's token there is no grant."""
-    stub.answer = answers
-    with pytest.raises(kind):
-        await connected(stub.url, tmp_path).exchange("c", "http://127.0.0.1/back")
-
-
-def test_a_page_without_an_app_cannot_be_connected(tmp_path: Path) -> None:
-    """The sentence says what is missing."""
-    settings = facebook.Settings(page_id=PAGE, access_token_file="page-token")
-    with pytest.raises(ValueError, match="app_secret_file"):
-        facebook.oauth(setup_for(tmp_path, "facebook"), settings)
