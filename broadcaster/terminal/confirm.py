@@ -1,8 +1,13 @@
-"""Saying where a post is that a person made, or saw: `waiting` or `unknown` becomes `sent`."""
+"""Posts that a person makes: what to post where, and saying where it is then.
+
+`waiting` becomes `sent` by that, and so does `unknown`, where somebody saw the post.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from broadcaster.delivery import State
@@ -61,3 +66,22 @@ async def confirmed(client: Client, alert: Json, one: Json, url: str) -> Json:
     way = f"/v1/alerts/{quote(alert['id'], safe='')}/deliveries/{quote(one['id'], safe='')}/confirm"
     answer: Json = await client.post(way, {"url": url})
     return answer
+
+
+def by_hand(alert: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Give what a person has to post: a heading, and where, which card, which text, what then."""
+    for one in alert.get("deliveries", []):
+        if one.get("state") != State.WAITING:
+            continue
+        message = one.get("message") or {}
+        words = f"{alert.get('reference')} {one.get('channel')} LINK --part {one.get('part')}"
+        lines = [
+            f"Where: {message.get('link')}",
+            *(f"Card:  {media.get('url')}" for media in message.get("media") or []),
+            *([f"Title: {message['subject']}"] if message.get("subject") else []),
+            "",
+            str(message.get("text", "")),
+            "",
+            f"Then:  broadcaster confirm {words}",
+        ]
+        yield f"To be posted by hand: {one.get('channel')}/{one.get('part')}", "\n".join(lines)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from textwrap import indent
 
 from broadcaster.delivery import State
 from broadcaster.terminal import tables
 from broadcaster.terminal.client import Client, Json, Problem, listed
+from broadcaster.terminal.confirm import by_hand
 from broadcaster.terminal.ending import FINE
 from broadcaster.terminal.output import Output, now
 from broadcaster.terminal.target import Target, connect
@@ -27,6 +29,9 @@ async def _one(client: Client, name: str, output: Output) -> int:
     if not output.json:
         output.show(tables.deliveries(alert, now()))
         output.say(_standing(alert))
+        for heading, lines in by_hand(alert):
+            output.say(heading, "bold yellow")
+            output.say(indent(lines, "    "))
         if any(one.get("attempts") for one in alert.get("deliveries", [])):
             output.show(tables.attempts(alert, now()))
     return FINE

@@ -123,10 +123,13 @@ _OVER = frozenset({State.FAILED, State.EXPIRED, State.SUPERSEDED, State.RETRACTE
 
 
 def what(one: Json, now: datetime) -> str:
-    """Return where it can be seen, or why it is not out, or when it is tried again."""
+    """Return where it can be seen or must be posted, or why it is not out, or when it is tried."""
     reason = str(one.get("reason") or _last_error(one) or "")
     if one.get("state") in OUT:
-        return str(one.get("url") or one.get("remote_id") or "taken; this network gives no link")
+        where = one.get("url") or one.get("remote_id") or "taken; this network gives no link"
+        return f"{where} ({one['note']})" if one.get("note") else str(where)
+    if one.get("state") == State.WAITING:
+        return f"post it by hand: {(one.get('message') or {}).get('link') or reason}"
     due = moment(one.get("due"))
     if one.get("state") == State.QUEUED and due and due > now:
         return f"again at {clock(one['due'], now)}" + (f": {reason}" if reason else "")

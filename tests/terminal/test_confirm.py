@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from broadcaster.terminal.confirm import Posted, confirm, due
+from broadcaster.terminal.confirm import Posted, by_hand, confirm, due
 from broadcaster.terminal.target import Misuse, Target
 from tests.terminal.conftest import Daemon, Screen, alert, delivery
 
@@ -63,3 +63,24 @@ def test_what_does_not_wait_is_not_confirmed(posted: Posted, says: str) -> None:
     """The sentence says what there is instead."""
     with pytest.raises(Misuse, match=says):
         due(alert(delivery(), waiting()), posted)
+
+
+def test_what_waits_for_a_person_says_where_and_what_to_post() -> None:
+    """The link, the card, the text, and the command that ends the waiting."""
+    message = {
+        "text": "Großbrand",
+        "language": "de",
+        "link": "https://www.youtube.com/channel/UC1/community",
+        "media": [{"url": "https://warnung.example.org/cards/ab.png", "alt": "Karte"}],
+    }
+    one = delivery("youtube", "waiting", message=message, attempts=[])
+    ((heading, lines),) = by_hand(alert(delivery(), one))
+    assert heading == "To be posted by hand: youtube/de"
+    assert lines.splitlines() == [
+        "Where: https://www.youtube.com/channel/UC1/community",
+        "Card:  https://warnung.example.org/cards/ab.png",
+        "",
+        "Großbrand",
+        "",
+        "Then:  broadcaster confirm 26-0142/1 youtube LINK --part de",
+    ]

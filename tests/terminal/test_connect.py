@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import re
 import stat
@@ -89,8 +88,8 @@ async def test_the_address_can_be_pasted(
     screen = Screen(json=True)
     redirect = f"http://127.0.0.1:{free_port()}/anything"
 
-    class Person(io.StringIO):
-        def readline(self, _size: int | None = -1, /) -> str:
+    class Person:
+        def readline(self) -> str:
             return asyncio.run_coroutine_threadsafe(self.led(), other).result(10)
 
         async def led(self) -> str:

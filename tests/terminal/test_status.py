@@ -128,3 +128,16 @@ async def test_one_alert_is_shown_with_every_attempt(
     assert await status(target, "26-0142/1", screen.output) == 0
     for word in ("✓ sent", "Attempts", "accepted", "Identifier: leitstelle.1, id: a1"):
         assert word in screen.out
+
+
+async def test_what_waits_for_a_person_can_be_posted_from_here(
+    daemon: Daemon, target: Target, screen: Screen
+) -> None:
+    """One alert shows the text and the place of what is to be posted by hand."""
+    message = {"text": "Großbrand in Hörde", "link": "https://www.youtube.com/c", "media": []}
+    waiting = delivery("youtube", "waiting", message=message, attempts=[])
+    daemon.says("GET", "/v1/alerts/26-0142%2F1", alert(delivery(), waiting))
+    await status(target, "26-0142/1", screen.output)
+    assert "To be posted by hand: youtube/de" in screen.out
+    assert "    Großbrand in Hörde" in screen.out
+    assert "broadcaster confirm 26-0142/1 youtube LINK --part de" in screen.out

@@ -11,6 +11,7 @@ from broadcaster.delivery import State
 from broadcaster.terminal import tables
 from tests.terminal.conftest import alert, delivery
 
+LINK = "https://www.youtube.com/channel/UC1/community"
 NOW = datetime(2026, 11, 22, 2, 49, 10, tzinfo=UTC)
 
 
@@ -86,6 +87,20 @@ def test_a_withheld_delivery_shows_the_reason_and_no_time() -> None:
 def test_a_taken_post_without_a_link_says_so() -> None:
     """Mail and webhooks name nothing, which is no fault."""
     assert "no link" in tables.what(delivery(url=None, remote_id=None), NOW)
+
+
+def test_what_waits_for_a_person_says_where() -> None:
+    """The link to the place where it is to be posted."""
+    one = delivery("youtube", "waiting", message={"link": LINK}, attempts=[])
+    assert tables.what(one, NOW) == f"post it by hand: {LINK}"
+
+
+def test_what_is_not_as_planned_stands_beside_the_link() -> None:
+    """A post without its card is out, and people read that it has none."""
+    one = delivery(note="posted without its card: the card was not drawn in time")
+    assert tables.what(one, NOW).endswith(
+        "1860 (posted without its card: the card was not drawn in time)"
+    )
 
 
 def test_a_time_of_another_day_names_its_day() -> None:
