@@ -77,7 +77,7 @@ class Cards:
     async def preview(self, request: web.Request, caller: Caller) -> web.Response:
         """POST /v1/preview/card?channel=NAME&part=de."""
         require_json(request)
-        body = await read_body(request, self.server)
+        body = await read_body(request, self.server.json_bytes_max, self.server.body_seconds)
         channel, part = request.query.get("channel"), request.query.get("part")
         card = await self.intake.preview_card(body, caller, channel, part)
         if card is None:

@@ -22,6 +22,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REFUSED_STATUS: Mapping[str, int] = {
     "foreign-incident": 403,
     "not-found": 404,
+    "no-card": 404,
     "unknown-alert": 404,
     "unknown-delivery": 404,
     "unknown-reference": 422,

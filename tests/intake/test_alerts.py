@@ -207,7 +207,8 @@ async def test_the_cost_guard_holds_a_new_warning_back_and_tells_people(door: Do
 
 async def test_an_all_clear_reaches_a_language_that_an_update_dropped(door: Door) -> None:
     """German and English went out, the update spoke German; both posts are called off."""
-    first = await submit(door, alert(info=[info(), info(language="en")]))
+    english = info(language="en", description="A warehouse is burning.")
+    first = await submit(door, alert(info=[info(), english]))
     await door.send("city")
     update = await submit(
         door,

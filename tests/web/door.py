@@ -18,10 +18,11 @@ from multidict import CIMultiDict
 
 from broadcaster import config
 from broadcaster.auth import Keyring, new_key
-from broadcaster.channels import Escape, Limits, Measure
+from broadcaster.channels import Escape, Limits, Measure, card_path
 from broadcaster.clock import SystemClock
 from broadcaster.config import Carries, Config
 from broadcaster.delivery import Delivery, Outcome, Receipt
+from broadcaster.drawing import Spec, draw
 from broadcaster.intake.alerts import Intake
 from broadcaster.intake.plan import Planner
 from broadcaster.record import Acceptance, Key, Plan, Role
@@ -228,6 +229,17 @@ async def opened(
     async def resume(channel: str) -> None:
         woken.append(channel)
 
+    async def release(channel: str, actor: str) -> bool:
+        woken.append(channel)
+        return await store.rebind(channel, actor)
+
+    async def picture(digest: str, kind: str) -> Path | None:
+        path = card_path(directory, digest, kind)
+        return path if path.exists() else None
+
+    async def draw_spec(spec: str) -> bytes:
+        return await asyncio.to_thread(draw, Spec.from_json(spec))
+
     services = Services(
         store,
         intake,
@@ -239,6 +251,9 @@ async def opened(
         make_metrics(store, clock, readiness=lambda: reasons, stuck_threads=dict),
         take_down,
         resume,
+        release,
+        picture,
+        draw_spec,
         Pace(heartbeat_seconds=0.2, write_seconds=0.5, rest_seconds=0.01, streams_max=5),
     )
     short = patience or Patience(idle_seconds=1.0, lingering_seconds=0.3, drain_seconds=0.5)

@@ -58,6 +58,8 @@ async def test_the_description_names_every_route_and_no_other(door: Door) -> Non
         f"POST {delivery}/confirm",
         f"POST {delivery}/retract",
         "POST /v1/preview",
+        "POST /v1/preview/card",
+        "GET /cards/{name}",
         "GET /v1/channels",
         "GET /openapi.json",
         "GET /healthz",
