@@ -124,7 +124,7 @@ class Planner:
             late=self._late(accepted),
             day_start=self._local(now).replace(hour=0, minute=0, second=0, microsecond=0),
             deliver_until=now + timing.all_clear if accepted.ended_at else None,
-            cards=tuple(draft.cards.values()),
+            cards=_in_order(draft),
             card_wait=timedelta(seconds=timing.card_seconds),
         )
 
@@ -365,6 +365,18 @@ def _without_card(rendered: Rendered, message: Message, form: Picture) -> Render
         return replace(rendered, message=None, reason=reason)
     missing = f"posted without its card: {reason}"
     return replace(rendered, message=replace(message, missing=missing))
+
+
+def _in_order(draft: Draft) -> tuple[Card, ...]:
+    """Return the cards as they are to be drawn: first those that a text goes without if late."""
+    urgent = {
+        media.card
+        for one in draft.deliveries
+        if one.state is State.QUEUED and one.message
+        for media in one.message.media
+        if not media.required
+    }
+    return tuple(sorted(draft.cards.values(), key=lambda card: card.name not in urgent))
 
 
 def _state(channel: Channel) -> State:

@@ -188,3 +188,17 @@ def test_nothing_is_marked_where_there_is_nothing_to(tmp_path: Path) -> None:
     assert version.replaces is not None
     update = {"msgType": "Update", "references": [version.replaces.id]}
     assert corrections(drafted(tmp_path, FakeChannel("one"), version=version, **update)) == []
+
+
+def test_cards_that_a_text_would_go_without_are_drawn_first(tmp_path: Path) -> None:
+    """Instagram waits for its picture, and a person for theirs; a text does not."""
+    channels = {
+        "insta": FakeChannel("insta", picture=replace(PORTRAIT, required=True)),
+        "hand": FakeChannel("hand", picture=SQUARE, by_hand="https://fake.example/new"),
+        "city": FakeChannel("city", picture=LANDSCAPE),
+    }
+    made = planned(tmp_path, channels)
+    place = Version("26-0142")
+    found = made.plan(made.draft(said(info=TWO), place, OFFICE, NOW), place)
+    widths = [Spec.from_json(card.spec).width for card in found.cards]
+    assert widths == [1200, 1200, 1080, 1080, 1080, 1080]
