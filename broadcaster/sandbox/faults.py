@@ -178,6 +178,8 @@ class Stage:
 
         async def staged(request: Request) -> StreamResponse:
             fault = faults.take(network, sort)
+            if sort is On.PREPARE:
+                posts.prepare(network)
             if sort is On.CREATE:
                 request[CALL] = posts.begin(network, fault.fault if fault else None)
             return await (self._play(fault, request, handler) if fault else handler(request))

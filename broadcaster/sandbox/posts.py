@@ -6,7 +6,7 @@ Memory is bounded: of every network the newest posts and requests are kept.
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -139,6 +139,8 @@ class Posts:
     def __init__(self, networks: Iterable[str], clock: Clock) -> None:
         self.clock = clock
         self._hide_seconds: dict[str, float] = {}
+        self._concealing: set[str] = set()
+        self._prepared: Counter[str] = Counter()
         self._posts: dict[str, dict[str, Post]] = {name: {} for name in networks}
         self._marks: dict[str, dict[Hashable, Post]] = {name: {} for name in networks}
         self._calls: dict[str, Calls] = {name: Calls() for name in networks}
@@ -153,6 +155,7 @@ class Posts:
         """Keep a post; `mark` is what its network recognises a repeat by."""
         self._number += 1
         post.number, post.first_text = self._number, post.text
+        post.concealed = post.concealed or post.network in self._concealing
         if seconds := self._hide_seconds.get(post.network):
             post.hidden_until = post.created + timedelta(seconds=seconds)
         _keep(self._posts[post.network], post.id, post, POSTS_KEPT)
@@ -197,6 +200,18 @@ class Posts:
         """Return the posts of several networks in the order in which they came."""
         posts = (post for name in networks for post in self._posts[name].values())
         return sorted(posts, key=lambda post: post.number)
+
+    def conceal(self, network: str, *, on: bool) -> None:
+        """Show new posts to their account alone, or to the public again."""
+        (self._concealing.add if on else self._concealing.discard)(network)
+
+    def prepare(self, network: str) -> None:
+        """Count a first step: a container or an upload, which nobody sees."""
+        self._prepared[network] += 1
+
+    def prepared(self, network: str) -> int:
+        """Return how many first steps there were."""
+        return self._prepared[network]
 
     def hide(self, network: str, seconds: float) -> None:
         """Keep new posts off their account's own list for so long; 0 ends it."""

@@ -17,8 +17,9 @@ from uuid import uuid4
 
 import aiohttp
 
-from broadcaster.sandbox import Sandbox
+from broadcaster.sandbox import Sandbox, youtube
 from broadcaster.sandbox.configuration import configuration
+from broadcaster.terminal.child import free_port
 
 START_SECONDS = 30.0
 FIVE = ("mastodon", "bluesky", "x", "webhook", "mail")
@@ -223,6 +224,7 @@ next_target_seconds = 2
 pause_seconds = 1
 order_hold_seconds = 6
 drain_seconds = 5
+looks_seconds = [600]
 """
 
 
@@ -270,17 +272,22 @@ async def night(
     more: str = SHORT,
     edits: Mapping[str, str] | None = None,
     networks: Sequence[str] | None = FIVE,
+    *,
+    videos: bool = False,
     **daemon: Any,
 ) -> AsyncIterator[tuple[Sandbox, Daemon]]:
     """Run stand-in networks and a daemon that posts to them.
 
     `edits`: what is replaced in the configuration by what, once each. X's daily limit is lifted.
-    `networks`: those that have a channel, X among them; None has all.
+    `networks`: those that have a channel, X among them; None has all. `videos`: one more channel,
+    that uploads to YouTube.
     """
     sandbox = Sandbox()
     await sandbox.start()
     try:
-        config = configuration(sandbox, directory, more=more, networks=networks)
+        if videos:
+            more = youtube.video_channel(f"{sandbox.url}/youtube") + more
+        config = configuration(sandbox, directory, more=more, port=free_port(), networks=networks)
         edit(config, {"[channels.x]\n": "[channels.x]\nmax_posts_per_day = 1000000\n"})
         edit(config, edits or {})
         async with running(config, **daemon) as one:

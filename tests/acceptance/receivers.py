@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from broadcaster.delivery import CORRECTION
 from broadcaster.sandbox import Sandbox
 from tests.acceptance.daemon import SETTLED, Daemon, posts
 
@@ -17,9 +18,15 @@ NETWORKS = {
     "city-mastodon": "mastodon",
     "city-bluesky": "bluesky",
     "x": "x",
+    "city-threads": "threads",
+    "city-facebook": "facebook",
+    "city-instagram": "instagram",
+    "city-linkedin": "linkedin",
+    "city-youtube": "youtube",
     "fire-brigade": "webhook",
     "press-mail": "mail",
 }
+BY_HAND = frozenset({"youtube"})  # a person posts there
 TELLS_NOTHING_APART = frozenset({"mail"})  # neither key nor list: a double is possible, and shown
 TOLD = frozenset({"unknown", "failed"})  # of what ends so, people must know
 LEFT_DOUBT = frozenset({"unknown", "interrupted"})
@@ -28,10 +35,14 @@ _REFERENCE = re.compile(r"Nr\. (\d\d-\d+/\d+)")
 
 @dataclass(frozen=True)
 class Received:
-    """Posts of all networks: (network, reference) in order; and what on-call staff were told."""
+    """Posts of all networks: (network, reference) in order; and what on-call staff were told.
+
+    `marks`: (network, reference) of what older posts were made to point to, by edit or comment.
+    """
 
     order: list[tuple[str, str]]
     told: list[str]
+    marks: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def counts(self) -> Counter[tuple[str, str]]:
@@ -53,15 +64,26 @@ def reference_of(post: Mapping[str, Any]) -> str:
     if post["network"] == "webhook":
         reference: str = json.loads(post["text"])["data"]["reference"]
         return reference
-    found = _REFERENCE.search(post["text"])
+    found = _REFERENCE.search(post["first_text"])
     assert found, f"a post without a reference: {post['text']!r}"
     return found[1]
 
 
+def _is_comment(post: Mapping[str, Any]) -> bool:
+    return post.get("kind") == "comment"
+
+
 async def received(sandbox: Sandbox) -> Received:
     """Ask the stand-ins what they have."""
-    order = [(post["network"], reference_of(post)) for post in await posts(sandbox)]
-    return Received(order, await told(sandbox))
+    every = await posts(sandbox)
+    order = [(post["network"], reference_of(post)) for post in every if not _is_comment(post)]
+    marks = {
+        (post["network"], reference)
+        for post in every
+        if post["edited"] or _is_comment(post)
+        for reference in _REFERENCE.findall(post["text"])
+    }
+    return Received(order, await told(sandbox), frozenset(marks))
 
 
 async def told(sandbox: Sandbox) -> list[str]:
@@ -99,6 +121,11 @@ def violations(alert: Mapping[str, Any], there: Received) -> list[str]:
     found = []
     for one in alert["deliveries"]:
         network = NETWORKS[one["channel"]]
+        if one["part"].endswith(CORRECTION):
+            marked = (network, alert["reference"]) in there.marks
+            if one["state"] in {"sent", "visible"} and not marked:
+                found.append(f"{network} {alert['reference']}: no older post says so")
+            continue
         count = there.counts[network, alert["reference"]]
         if fault := _violation(one, network, count):
             found.append(f"{network} {alert['reference']}: {fault}; attempts {_tries(one)}")
