@@ -30,6 +30,7 @@ from broadcaster.channels import (
     x,
     youtube,
 )
+from broadcaster.channels.bluesky_record import COLLECTION, record_key
 from broadcaster.config import Timing
 from broadcaster.delivery import (
     Delivery,
@@ -226,8 +227,8 @@ def _linkedin(url: str, place: Path) -> Channel:
 
 
 def _record(one: Delivery) -> Reply:
-    key = bluesky.record_key(one.stamp, one.key)
-    uri = f"at://did:plc:stadt/{bluesky.COLLECTION}/{key}"
+    key = record_key(one.stamp, one.key)
+    uri = f"at://did:plc:stadt/{COLLECTION}/{key}"
     return Reply(200, {"uri": uri, "cid": "bafyrei", "validationStatus": "valid"})
 
 
