@@ -80,7 +80,7 @@ class TwoSteps:
     made: list[dict[str, str]] = field(default_factory=list)
     posts: list[dict[str, Any]] = field(default_factory=list)
     published: set[str] = field(default_factory=set)
-    other: Mapping[str, Reply] = field(default_factory=dict)  # by path
+    other: Mapping[str, Reply | Fault] = field(default_factory=dict)  # by path
 
     def __call__(self, request: Request) -> Reply | Fault:
         if instead := self.instead(request):
