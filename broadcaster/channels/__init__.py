@@ -229,13 +229,14 @@ def card_path(state_directory: Path, digest: str, kind: str) -> Path:
 
 _NOT_CHANNELS = frozenset(
     {
-        "catalogue",
+        "bluesky_record",
         "clip",
         "containers",
         "facebook_calls",
         "facebook_post",
         "facebook_token",
         "google",
+        "google_consent",
         "graph",
         "http",
         "instance",
@@ -252,14 +253,15 @@ _NOT_CHANNELS = frozenset(
         "pictures",
         "pool",
         "statuses",
-        "title",
         "tokens",
-        "upload",
-        "video",
         "wire",
         "x_answer",
         "x_login",
         "xrpc",
+        "youtube_list",
+        "youtube_title",
+        "youtube_upload",
+        "youtube_video",
     }
 )
 

@@ -31,6 +31,8 @@ def failure_of(line: Wire, error: Exception | None, host: str, now: datetime) ->
     if answer.status == 429:
         wait = _until_reset(answer.headers, now) or retry_after(answer.headers, now)
         return NotSent(said, wait, rate_limited=True)
+    if 400 <= answer.status < 500 and not answer.whole:
+        return Unknown(f"{said}, but the answer broke off")
     if answer.status in {401, 403}:
         return NeedsPerson(said)
     if 400 <= answer.status < 500 and answer.status not in {402, 408}:

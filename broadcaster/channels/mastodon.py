@@ -73,7 +73,15 @@ VERSION = "4.5.0"  # of the API that is spoken; told, or the library asks before
 
 T = TypeVar("T")
 # What the library raises: errors of its own, and what it makes of JSON in another shape.
-_LIBRARY = (MastodonError, OSError, ValueError, TypeError, LookupError, AttributeError)
+_LIBRARY = (
+    MastodonError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RecursionError,  # brackets without end, in the body of an error
+)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -386,7 +394,7 @@ def _id_of(receipt: Receipt | None) -> str:
 
 def _name(value: Any) -> str | None:
     """Give an id as text; None for what the library makes of anything else."""
-    is_id = isinstance(value, (str, int)) and not isinstance(value, bool)
+    is_id = isinstance(value, (str, int)) and str(value) not in {"True", "False", "None"}
     return str(value) if is_id and _ID.fullmatch(str(value)) else None
 
 

@@ -29,6 +29,7 @@ from broadcaster.config import Timing
 from broadcaster.delivery import Failure, NeedsPerson, NotSent, Unknown
 
 LIMIT_SHARE = 0.9  # of an attempt's limit: a call has ended before the dispatcher calls it late
+KEPT_ALIVE_SECONDS = 60.0  # longer than the pause between two warming requests
 ANSWER_BYTES_MAX = 65_536  # compressed or not; what we ask for has a few thousand
 LOGINS = ((10, 300.0), (100, 86_400.0))  # a third of what servers allow in so many seconds
 
@@ -42,6 +43,7 @@ _LIBRARY = (
     TypeError,
     LookupError,
     AttributeError,
+    RecursionError,  # brackets without end
 )
 _SESSION_OVER = frozenset({"ExpiredToken", "InvalidToken"})
 
@@ -96,6 +98,14 @@ class _Bounded(httpx.AsyncByteStream):
         await self._stream.aclose()
 
 
+class _Requests(AsyncRequest):  # type: ignore[misc] # the library tells no types
+    """The library's requests, and one that is nobody's."""
+
+    async def touch(self, url: str) -> None:
+        """Read a page without the account's token, which goes with all others."""
+        await self._client.get(url)
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """Who logs in where. `pinned`: no other address is asked, whatever the server names as ours."""
@@ -119,23 +129,29 @@ class Account:
         self._clock = clock
         self._limit_seconds = timing.attempt_seconds * LIMIT_SHARE
         connect = min(timing.connect_seconds, self._limit_seconds)
-        self.client = AsyncClient(
-            login.url,
-            request=AsyncRequest(
-                timeout=httpx.Timeout(self._limit_seconds, connect=connect),
-                max_redirects=0,
-                event_hooks={"request": [_before], "response": [_after]},
-                headers={"Accept-Encoding": "identity"},
-            ),
+        self._requests = _Requests(
+            timeout=httpx.Timeout(self._limit_seconds, connect=connect),
+            max_redirects=0,
+            limits=httpx.Limits(keepalive_expiry=KEPT_ALIVE_SECONDS),
+            event_hooks={"request": [_before], "response": [_after]},
+            headers={"Accept-Encoding": "identity"},
         )
+        self.client = AsyncClient(login.url, request=self._requests)
         self.client.on_session_change(self._changed)
+        self._url = login.url
         self._session: Session | None = None
         self._lock = asyncio.Lock()
         self._logins: deque[float] = deque(maxlen=LOGINS[-1][0])
 
-    def end(self) -> float:
+    @property
+    def url(self) -> str:
+        """Where the account's data is: what was configured, or what the log-in has named."""
+        return self._url
+
+    def end(self, seconds: float | None = None) -> float:
         """Give the moment, by the loop's clock, at which a call that begins now must be over."""
-        return asyncio.get_running_loop().time() + self._limit_seconds
+        limit = self._limit_seconds if seconds is None else min(seconds, self._limit_seconds)
+        return asyncio.get_running_loop().time() + limit
 
     async def ask(
         self, method: str, call: Callable[[str], Awaitable[object]], end: float
@@ -161,6 +177,17 @@ class Account:
         if seen.answer is None:
             raise Unknown("Bluesky was not asked")
         return seen.answer
+
+    async def warm(self) -> None:
+        """Keep the connection of the next call open, by a page that needs no log-in."""
+        before = _SEEN.set(_Seen())
+        try:
+            async with asyncio.timeout(self._limit_seconds):
+                await self._requests.touch(f"{self._url}/xrpc/_health")
+        except _LIBRARY as error:
+            log.debug("not_warm", server=self._url, error=type(error).__name__)
+        finally:
+            _SEEN.reset(before)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -188,7 +215,7 @@ class Account:
             if self._session is not None and self._session is not old:
                 return self._session
             self._count_login()
-            self.client.update_base_url(self._login.url)
+            self._point_to(self._login.url)
             await self.client.login(
                 self._login.handle, self._login.password, fetch_bsky_profile=False
             )
@@ -196,11 +223,16 @@ class Account:
 
     async def _changed(self, event: SessionEvent, session: Session) -> None:
         # A token must never travel in the clear, whatever address the server gives.
-        if self._login.pinned or not str(session.pds_endpoint).startswith("https:"):
-            self.client.update_base_url(self._login.url)
+        endpoint = str(session.pds_endpoint or "")
+        named = endpoint if endpoint.startswith("https:") and not self._login.pinned else None
+        self._point_to(named or self._login.url)
         self._session = session
         if event is not SessionEvent.IMPORT:
             await asyncio.to_thread(self._file.write, session.export())
+
+    def _point_to(self, url: str) -> None:
+        self._url = url.rstrip("/").removesuffix("/xrpc")
+        self.client.update_base_url(self._url)
 
     def _count_login(self) -> None:
         """Stay below the server's own limit, which would lock the account out for a day."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -13,12 +14,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from broadcaster.channels import Setup, card_path
 from broadcaster.config import ChannelConfig, Secrets, Timing
 from broadcaster.delivery import Delivery, Media, Message, State, delivery_key
 
 NOW = datetime(2026, 11, 22, 1, 47, tzinfo=UTC)
 DRIP_SECONDS = 0.02
+FLOOD_BYTES, FLOOD_PIECE = 104_857_600, 65_536
 
 
 class FixedClock:
@@ -44,6 +48,12 @@ class Fault(StrEnum):
     DRIP_BODY = "drip-body"  # the body does
     GARBAGE = "garbage"  # bytes that are no HTTP
     CUT_BODY = "cut-body"  # 200, and the connection ends inside the body
+    FLOOD = "flood"  # 200, and a body of 100 MB
+    FLOOD_CHUNKED = "flood-chunked"  # the same, without saying how long it is
+    FLOOD_REFUSED = "flood-refused"  # 400, and a body of 100 MB
+
+
+FLOODS = frozenset({Fault.FLOOD, Fault.FLOOD_CHUNKED, Fault.FLOOD_REFUSED})
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,7 @@ class Stub:
         self.requests: list[Request] = []
         self.answer: Answering = lambda _: Reply()
         self.open: set[asyncio.StreamWriter] = set()
+        self.flooded = 0  # bytes that clients let the faults of that name write
 
     @property
     def url(self) -> str:
@@ -120,11 +131,27 @@ class Stub:
         self.requests.append(request)
         answer = self.answer(request)
         if isinstance(answer, Fault):
+            if answer in FLOODS:
+                await self._flood(answer, writer)
             await _misbehave(answer, reader, writer)
             return False
         writer.write(answer.raw())
         await writer.drain()
         return True
+
+    async def _flood(self, fault: Fault, writer: asyncio.StreamWriter) -> None:
+        """Write until it is all out, or the client has closed."""
+        chunked = fault is Fault.FLOOD_CHUNKED
+        status = "400 Bad" if fault is Fault.FLOOD_REFUSED else "200 OK"
+        length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {FLOOD_BYTES}"
+        head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{length}\r\n\r\n"
+        writer.write(head.encode())
+        piece = b"[" * FLOOD_PIECE
+        framed = b"%x\r\n%s\r\n" % (FLOOD_PIECE, piece) if chunked else piece
+        while self.flooded < FLOOD_BYTES and not writer.is_closing():
+            writer.write(framed)
+            await writer.drain()
+            self.flooded += FLOOD_PIECE
 
 
 async def _misbehave(
@@ -219,7 +246,14 @@ def delivery(**changes: Any) -> Delivery:
     return replace(one, **changes)
 
 
-CARD = b"\x89PNG\r\n\x1a\n" + b"no picture, but its bytes" * 40
+def _picture() -> bytes:
+    """Give a PNG in the size of a card: some servers look into what they are given."""
+    file = io.BytesIO()
+    Image.new("RGB", (1200, 675), "#b00020").save(file, "PNG")
+    return file.getvalue()
+
+
+CARD = _picture()
 
 
 def carded(place: Path, *, text: str = TEXT, language: str = "de", **changes: Any) -> Delivery:

@@ -17,7 +17,19 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from broadcaster.channels.bluesky import DELETE, GET, PUT, WHO, Bluesky, Settings, build, record_key
+from broadcaster.channels.bluesky import (
+    DELETE,
+    GET,
+    POSTS,
+    PUBLIC_API,
+    PUT,
+    UPLOAD,
+    WHO,
+    Bluesky,
+    Settings,
+    build,
+)
+from broadcaster.channels.bluesky_record import COLLECTION, record_key, record_of
 from broadcaster.config import Timing
 from broadcaster.delivery import (
     Delivery,
@@ -31,12 +43,14 @@ from broadcaster.delivery import (
     delivery_key,
 )
 from tests.channels.stub import (
+    CARD,
     NOW,
     TEXT,
     Fault,
     Reply,
     Request,
     Stub,
+    carded,
     closed_port,
     delivery,
     keep_secret,
@@ -206,11 +220,104 @@ async def test_a_retraction_may_be_repeated_on_the_server(
     assert await bluesky.find(one) is None
 
 
+def with_card(place: Path, **changes: Any) -> Delivery:
+    """Give a delivery with a card that no test before had."""
+    one = another(**changes)
+    assert one.message
+    return replace(carded(place, text=one.message.text), stamp=one.stamp, key=one.key)
+
+
+async def test_a_card_goes_with_the_post(pds: DataServer, bluesky: Bluesky, state: Path) -> None:
+    """Uploaded, named by the record with its description and size, and given out again whole."""
+    one = with_card(state)
+    handle = await bluesky.prepare(one)
+    receipt = await bluesky.send(replace(one, handle=handle))
+    assert receipt.note is None
+    (record,) = records(pds, one)
+    (image,) = record["value"]["embed"]["images"]
+    assert one.message
+    assert image["alt"] == one.message.media[0].alt
+    assert image["aspectRatio"] == {"width": 1200, "height": 675}
+    assert image["image"] == handle["blob"]
+    assert image["image"]["size"] == len(CARD)
+    link = image["image"]["ref"]["$link"]
+    got = await asyncio.to_thread(pds.blob, link)
+    assert got == CARD
+
+
+async def test_a_repeat_with_a_card_is_the_same_record(
+    pds: DataServer, bluesky: Bluesky, state: Path
+) -> None:
+    """With the stored handle; and uploaded again, the same picture has the same name."""
+    one = with_card(state)
+    handle = await bluesky.prepare(one)
+    assert "blob" in handle
+    first = await bluesky.send(replace(one, handle=handle))
+    assert first.note is None
+    assert await bluesky.send(replace(one, handle=handle)) == first
+    assert await bluesky.prepare(one) == handle
+    assert await bluesky.find(replace(one, handle=handle)) == first
+    assert len(records(pds, one)) == 1
+
+
+async def test_a_card_the_server_does_not_know_is_uploaded_afresh(
+    pds: DataServer, bluesky: Bluesky, state: Path
+) -> None:
+    """A blob that was never uploaded, or given up meanwhile, cannot be named by a record."""
+    one = with_card(state)
+    blob = {
+        "$type": "blob",
+        "ref": {"$link": "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"},
+        "mimeType": "image/png",
+        "size": 7,
+    }
+    with pytest.raises(NotSent) as failure:
+        await bluesky.send(replace(one, handle={"blob": blob}))
+    assert failure.value.afresh
+    assert records(pds, one) == []
+
+
+async def test_a_post_in_simple_language_is_taken(pds: DataServer, bluesky: Bluesky) -> None:
+    """`de-simple` is a language tag as BCP 47 writes them."""
+    one = another()
+    assert one.message
+    simple = replace(one, message=replace(one.message, language="de-simple"))
+    await bluesky.send(simple)
+    assert records(pds, simple)[0]["value"]["langs"] == ["de-simple"]
+
+
+async def test_a_post_is_looked_up_without_a_log_in(bluesky: Bluesky, state: Path) -> None:
+    """There, altered by hand, and deleted: as everybody can read it on the server."""
+    one = with_card(state)
+    receipt = await bluesky.send(replace(one, handle=await bluesky.prepare(one)))
+    sent = replace(one, receipt=receipt)
+    sight = await bluesky.look(sent)
+    assert one.message
+    assert (sight.there, sight.altered, sight.public) == (True, False, True)
+    assert sight.text == one.message.text
+    other = replace(sent, message=Message("Etwas anderes", "de"))
+    assert (await bluesky.look(other)).altered
+    await bluesky.retract(receipt)
+    sight = await bluesky.look(sent)
+    assert (sight.there, sight.reason) == (False, "deleted")
+
+
+async def test_the_server_is_kept_warm(pds: DataServer, tmp_path: Path) -> None:
+    """Its health page needs no log-in, and never disturbs the session."""
+    channel = real(pds, tmp_path)
+    await channel.warm()
+    assert (await channel.probe()).ready
+    await channel.warm()
+    await channel.close()
+
+
 async def test_the_probe_knows_the_account(pds: DataServer, bluesky: Bluesky) -> None:
     """It names the account as the server does."""
     readiness = await bluesky.probe()
     assert readiness.ready
     assert readiness.account == f"@{pds.handle} ({pds.did})"
+    server = f"127.0.0.1:{pds.port}"
+    assert readiness.identity == {"id": pds.did, "handle": f"@{pds.handle}", "server": server}
 
 
 async def test_a_wrong_password_needs_a_person(pds: DataServer, tmp_path: Path) -> None:
@@ -313,6 +420,8 @@ class Server:
         method = method_of(request)
         if method in self.says:
             return self.says[method]
+        if method == "_health":
+            return Reply(body={"version": "0.4.217"})
         if method in {LOGIN, REFRESH}:
             return Reply(body=self.session())
         if request.headers["authorization"].removeprefix("Bearer ") in self.revoked:
@@ -722,6 +831,283 @@ async def test_only_a_record_can_be_retracted(channel: Bluesky, stub: Stub) -> N
     with pytest.raises(Rejected):
         await channel.retract(Receipt(None))
     assert stub.requests == []
+
+
+BLOB = {
+    "$type": "blob",
+    "ref": {"$link": "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"},
+    "mimeType": "image/png",
+    "size": 4711,
+}
+
+
+async def test_a_repeat_with_a_card_is_the_same_bytes(
+    channel: Bluesky, server: Server, stub: Stub, tmp_path: Path
+) -> None:
+    """What the upload made is stored, so that every repeat names the same picture."""
+    server.says[UPLOAD] = Reply(200, {"blob": BLOB})
+    handle = await channel.prepare(carded(tmp_path))
+    assert handle == {"blob": BLOB}
+    upload = stub.posts[-1]
+    assert (upload.body, upload.headers["content-type"]) == (CARD, "image/png")
+    for _ in range(2):
+        await channel.send(carded(tmp_path, handle=handle))
+    first, second = stub.posts[-2:]
+    assert first.body == second.body
+    assert BLOB["ref"]["$link"].encode() in first.body  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(400, {"error": "InvalidRequest", "message": "no picture"}),
+        Reply(413, b"<html>"),
+        Reply(429, {}),
+        Reply(403, {"error": "Forbidden"}),
+        Reply(500),
+        Reply(200, {}),
+        Reply(200, {"blob": {"$type": "blob", "ref": "bafy"}}),
+        Reply(200, b"x" * 100_000),
+        Fault.CLOSE,
+        Fault.HANG,
+    ],
+    ids=lambda one: str(one)[:60],
+)
+async def test_a_card_that_fails_never_stops_the_text(
+    hasty: Bluesky, server: Server, tmp_path: Path, answer: Reply | Fault
+) -> None:
+    """Whatever becomes of the upload, it ends in time and in a sentence."""
+    server.says[UPLOAD] = answer
+    begun = asyncio.get_running_loop().time()
+    handle = await hasty.prepare(carded(tmp_path))
+    assert asyncio.get_running_loop().time() - begun < SHORT.attempt_seconds
+    assert handle["note"].startswith("posted without its card: ")
+    one = carded(tmp_path, handle=handle)
+    assert "embed" not in record_of(one)
+    assert (await hasty.send(one)).note == handle["note"]
+
+
+async def test_a_card_that_is_larger_than_bluesky_takes_stays_out(
+    channel: Bluesky, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million bytes is the limit for pictures in posts; nothing is uploaded in vain."""
+    monkeypatch.setattr(channel._uploads, "_bytes_max", len(CARD) - 1)
+    assert "note" in await channel.prepare(carded(tmp_path))
+    assert stub.requests == []
+
+
+async def test_a_server_that_is_not_there_keeps_the_card(tmp_path: Path) -> None:
+    """The text would not have come through either: both are tried again."""
+    channel = made(tmp_path, f"http://127.0.0.1:{await closed_port()}")
+    with pytest.raises(NotSent):
+        await channel.prepare(carded(tmp_path))
+    await channel.close()
+
+
+async def test_a_post_found_with_its_card_has_no_note(
+    channel: Bluesky, server: Server, tmp_path: Path
+) -> None:
+    """What is there counts, not what was planned."""
+    note = {"note": "posted without its card: why"}
+    one = carded(tmp_path, handle=note)
+    uri = f"at://{DID}/{COLLECTION}/{record_key(one.stamp, one.key)}"
+    value = record_of(one)
+    server.says[GET] = Reply(200, {"uri": uri, "cid": "bafy", "value": value})
+    found = await channel.find(one)
+    assert found
+    assert found.note == note["note"]
+    server.says[GET] = Reply(200, {"uri": uri, "cid": "bafy", "value": value | {"embed": {}}})
+    found = await channel.find(one)
+    assert found
+    assert found.note is None
+
+
+URI = f"at://{DID}/{COLLECTION}/3n2uinnh5c22k"
+SENT = delivery(receipt=Receipt(URI))
+PUBLIC = {
+    "uri": URI,
+    "cid": "bafy",
+    "record": {"$type": COLLECTION, "text": TEXT},
+    "replyCount": 2,
+    "repostCount": 30,
+    "likeCount": 4,
+    "quoteCount": 1,
+    "labels": [],
+}
+KEPT = Reply(200, {"uri": URI, "cid": "bafy", "value": {"text": TEXT}})
+
+
+@pytest.fixture
+async def open_eyed(stub: Stub, tmp_path: Path) -> AsyncIterator[Bluesky]:
+    """Give a channel that knows where the public's view is read; short limits."""
+    one = made(tmp_path, stub.url, public_api=stub.url)
+    yield one
+    await one.close()
+
+
+async def test_a_post_is_looked_up_in_the_public_view(
+    open_eyed: Bluesky, server: Server, stub: Stub
+) -> None:
+    """Without a log-in: its text, and who reacted."""
+    server.says[POSTS] = Reply(200, {"posts": [PUBLIC]})
+    sight = await open_eyed.look(SENT)
+    assert (sight.there, sight.altered, sight.public, sight.text) == (True, False, True, TEXT)
+    assert sight.counts == {"replies": 2, "shares": 30, "likes": 4, "quotes": 1}
+    (request,) = stub.requests
+    assert method_of(request) == POSTS
+    assert "authorization" not in request.headers
+
+
+NOT_SEEN: list[tuple[str, Reply, Reply, str]] = [
+    ("not-yet", Reply(200, {"posts": []}), KEPT, "not in Bluesky's public view yet"),
+    ("unknown", Reply(200, {"posts": []}), Reply(500), "not in Bluesky's public view yet"),
+    ("deleted", Reply(200, {"posts": []}), Reply(400, {"error": "RecordNotFound"}), "deleted"),
+    (
+        "account",
+        Reply(200, {"posts": []}),
+        Reply(400, {"error": "RepoTakendown"}),
+        "the account is shut: RepoTakendown",
+    ),
+    (
+        "hidden",
+        Reply(200, {"posts": [PUBLIC | {"labels": [7, {"val": "!hide"}]}]}),
+        KEPT,
+        "hidden by Bluesky: it is labelled !hide",
+    ),
+    (
+        "taken-down",
+        Reply(200, {"posts": [PUBLIC | {"author": {"labels": [{"val": "!takedown"}]}}]}),
+        KEPT,
+        "hidden by Bluesky: it is labelled !takedown",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("public", "kept", "reason"), [row[1:] for row in NOT_SEEN], ids=[row[0] for row in NOT_SEEN]
+)
+async def test_a_post_that_the_public_does_not_see_says_why(
+    open_eyed: Bluesky, server: Server, public: Reply, kept: Reply, reason: str
+) -> None:
+    """Not indexed, deleted, labelled, or its account is shut."""
+    server.says |= {POSTS: public, GET: kept}
+    sight = await open_eyed.look(SENT)
+    assert (sight.there, sight.reason) == (False, reason)
+
+
+async def test_a_post_that_says_something_else_is_altered(
+    open_eyed: Bluesky, server: Server
+) -> None:
+    """Bluesky rewrites nothing: the text is ours to the letter, or it is not."""
+    server.says[POSTS] = Reply(200, {"posts": [PUBLIC | {"record": {"text": f"{TEXT}!"}}]})
+    sight = await open_eyed.look(SENT)
+    assert (sight.there, sight.altered, sight.text) == (True, True, f"{TEXT}!")
+
+
+LOOKS_THAT_FAIL = [
+    Reply(200, {}),
+    Reply(200, {"posts": {}, "uri": "other"}),
+    Reply(200, b"<html>"),
+    Reply(200, b"[" * 100_000),
+    Reply(200, b" " * 100_000_000),
+    Reply(302, b"", {"Location": "/login"}),
+    Reply(400, {"error": "InvalidRequest"}),
+    Reply(404),
+    Reply(429),
+    Reply(503),
+    Fault.CLOSE,
+    Fault.CUT_BODY,
+    Fault.HANG,
+]
+
+
+@pytest.mark.parametrize("answer", LOOKS_THAT_FAIL, ids=lambda one: str(one)[:60])
+async def test_a_look_that_fails_shows_nothing(
+    hasty: Bluesky, open_eyed: Bluesky, server: Server, answer: Reply | Fault
+) -> None:
+    """A hiccup or junk is neither presence nor absence, wherever it was looked."""
+    server.says |= {POSTS: answer, GET: answer}
+    for channel in (hasty, open_eyed):
+        with pytest.raises(NotSent):
+            await channel.look(SENT)
+
+
+@pytest.mark.parametrize("receipt", [None, Receipt(None), Receipt("at://x/y/../z")])
+async def test_only_a_record_can_be_looked_up(
+    channel: Bluesky, stub: Stub, receipt: Receipt | None
+) -> None:
+    """A receipt that names none leads to no request."""
+    with pytest.raises(Rejected):
+        await channel.look(delivery(receipt=receipt))
+    assert stub.requests == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked"),
+    [
+        ({}, PUBLIC_API),
+        ({"public_api": ""}, ""),
+        ({"public_api": "https://view.example/"}, "https://view.example"),
+        ({"base_url": "https://pds.example"}, ""),
+        (
+            {"base_url": "https://pds.example", "public_api": "https://v.example"},
+            "https://v.example",
+        ),
+    ],
+)
+async def test_the_public_view_is_bluesky_s_unless_told_otherwise(
+    tmp_path: Path, settings: dict[str, Any], asked: str
+) -> None:
+    """With a server of one's own nobody else is asked, but for what is configured."""
+    file = keep_secret(tmp_path, "bluesky-app-password", PASSWORD)
+    config = Settings(handle=HANDLE, app_password_file=file, **settings)
+    channel = build(setup_for(tmp_path, "bluesky"), config)
+    assert channel._public_api == asked
+    await channel.close()
+
+
+async def test_a_warm_connection_is_the_one_of_the_next_post(channel: Bluesky, stub: Stub) -> None:
+    """A free request without a log-in opens it; the post pays no handshake."""
+    await channel.warm()
+    (request,) = stub.requests
+    assert (request.method, request.path) == ("GET", "/xrpc/_health")
+    assert "authorization" not in request.headers
+    await channel.send(delivery())
+    await channel.warm()
+    await channel.send(delivery())
+    assert stub.connections == 1
+    assert "authorization" not in stub.requests[-2].headers
+
+
+@pytest.mark.parametrize("fault", [Fault.CLOSE, Fault.RESET])
+async def test_a_warm_connection_closed_at_the_post_leaves_it_in_doubt(
+    channel: Bluesky, server: Server, stub: Stub, fault: Fault
+) -> None:
+    """It may have been taken: unknown, to be read, and never put again from here."""
+    await channel.send(delivery())
+    server.says[PUT] = fault
+    with pytest.raises(Unknown):
+        await channel.send(delivery())
+    assert called(stub).count("putRecord") == 2
+
+
+async def test_a_connection_closed_while_idle_costs_no_post(channel: Bluesky, stub: Stub) -> None:
+    """The server closed it meanwhile: the post goes out once, on another one."""
+    await channel.warm()
+    for writer in list(stub.open):
+        writer.close()
+        await writer.wait_closed()
+    await asyncio.sleep(0.05)
+    await channel.send(delivery())
+    assert called(stub) == ["_health", "createSession", "putRecord"]
+
+
+@pytest.mark.parametrize("answer", [Reply(500), Fault.CLOSE, Fault.HANG], ids=str)
+async def test_warming_never_raises(hasty: Bluesky, server: Server, answer: Reply | Fault) -> None:
+    """What becomes of it matters to nobody."""
+    server.says["_health"] = answer
+    await hasty.warm()
+    await hasty.send(delivery())
 
 
 def test_a_record_key_is_a_tid_and_sorts_by_time() -> None:

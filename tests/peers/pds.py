@@ -103,6 +103,13 @@ class DataServer:
         found: list[dict[str, Any]] = self.call(query)["records"]
         return found
 
+    def blob(self, cid: str) -> bytes:
+        """Fetch a file that a record of the account names, as everybody can."""
+        query = f"com.atproto.sync.getBlob?did={self.did}&cid={cid}"
+        with urllib.request.urlopen(f"{self.url}/xrpc/{query}", timeout=20) as answer:
+            data: bytes = answer.read()
+            return data
+
     def _settings(self) -> dict[str, str]:
         return self._secrets | {
             "PDS_PORT": str(self.port),
