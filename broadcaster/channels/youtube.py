@@ -1,7 +1,7 @@
 """YouTube: a person posts by hand, or a clip of the card is uploaded as a video.
 
 There is no API for posts (platforms.md, section 6). In mode `operator` the delivery waits for a
-person: text, card and link are ready. Mode `video` is in video.py.
+person: text, card and link are ready. Mode `video` is in youtube_video.py.
 """
 
 from __future__ import annotations
@@ -14,12 +14,23 @@ from pydantic import Field, StringConstraints, model_validator
 from yarl import URL
 
 from broadcaster.alert import Severity, Status
-from broadcaster.channels import SERVER, SQUARE, Escape, Limits, Measure, Picture, Setup, http
+from broadcaster.channels import (
+    SERVER,
+    SQUARE,
+    Escape,
+    Limits,
+    Measure,
+    Picture,
+    Setup,
+    google_consent,
+    http,
+)
 from broadcaster.channels import google as api
 from broadcaster.channels.clip import Clips
-from broadcaster.channels.google import WHO, App, Google
+from broadcaster.channels.google import WHO, Google
+from broadcaster.channels.google_consent import App
 from broadcaster.channels.tokens import OAuth
-from broadcaster.channels.video import CHANNELS, Video, Wanted
+from broadcaster.channels.youtube_video import CHANNELS, Video, Wanted
 from broadcaster.config import Carries, Table
 from broadcaster.delivery import (
     Delivery,
@@ -168,7 +179,7 @@ def oauth(setup: Setup, settings: Settings) -> OAuth:
     """Give the flow that connects a channel for videos. Raises ValueError where none is needed."""
     if settings.mode == "operator" or not settings.refresh_token_file:
         raise ValueError("a person posts on this channel: there is nothing to connect")
-    return api.oauth(setup, _app(setup, settings), settings.refresh_token_file)
+    return google_consent.oauth(setup, _app(setup, settings), settings.refresh_token_file)
 
 
 def _app(setup: Setup, settings: Settings) -> App:

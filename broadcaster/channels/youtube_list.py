@@ -10,7 +10,7 @@ from typing import Any
 from broadcaster.channels import google as api
 from broadcaster.channels import http
 from broadcaster.channels.google import WHO, Google
-from broadcaster.channels.title import comparable, plain
+from broadcaster.channels.youtube_title import comparable, plain
 from broadcaster.delivery import Delivery, Message, Sight, Unknown, names_reference
 
 VIDEOS = "/youtube/v3/videos"
@@ -23,7 +23,7 @@ _COUNTS = {"viewCount": "views", "likeCount": "likes", "commentCount": "replies"
 
 
 @dataclass(slots=True)
-class Catalogue:
+class Videos:
     """Reads the videos of one channel.
 
     `privacy` is what is asked for when a video is uploaded. `api_key`: to look at videos as

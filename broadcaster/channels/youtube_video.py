@@ -1,7 +1,7 @@
 """A video on YouTube: a clip of the card, with the text as its description.
 
-Two steps (upload.py): a session is begun and stored, then its bytes are sent. A session that is
-gone proves nothing by itself, so the channel's own list is read before another one is begun.
+Two steps (youtube_upload.py): a session is begun and stored, then its bytes are sent. A session
+that is gone proves nothing by itself, so the channel's own list is read before another is begun.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from broadcaster.channels import (
     Setup,
     card_path,
     http,
-    upload,
 )
 from broadcaster.channels import google as api
-from broadcaster.channels.catalogue import PRIVATE, VIDEOS, Catalogue, part, url
+from broadcaster.channels import youtube_upload as upload
 from broadcaster.channels.clip import ClipError, Clips, ProgramMissing, ffmpeg
 from broadcaster.channels.google import WHO, Google
-from broadcaster.channels.title import begins, marked, plain, title_of
-from broadcaster.channels.upload import Progress, Upload
+from broadcaster.channels.youtube_list import PRIVATE, VIDEOS, Videos, part, url
+from broadcaster.channels.youtube_title import begins, marked, plain, title_of
+from broadcaster.channels.youtube_upload import Progress, Upload
 from broadcaster.config import Carries
 from broadcaster.delivery import (
     Act,
@@ -78,8 +78,9 @@ class Video:
     carries: Carries
     guarantee = Guarantee.TWO_STEPS
     reads_back = True
-    limits = Limits(Measure.CHARACTERS, 4900, bytes_maximum=4900)  # of 5000 bytes: the rest is
-    escape = Escape.MENTIONS  # for what is put before the text when it is overtaken
+    # Of 5000 bytes: the rest is for what is put before the text when it is overtaken.
+    limits = Limits(Measure.CHARACTERS, 4900, bytes_maximum=4900)
+    escape = Escape.MENTIONS
     attempts_at_once = 2
     picture: Picture | None = replace(LANDSCAPE, required=True)
     by_hand: str | None = None
@@ -100,7 +101,9 @@ class Video:
         self._google = google
         self._clips = clips
         self._limit_seconds = setup.timing.attempt_seconds * SHARE
-        self._catalogue = Catalogue(google, wanted.channel_id, wanted.privacy, wanted.api_key)
+        connect = f"broadcaster channels connect {setup.config.name}"
+        self._connect = f"Run: {connect}, and log in as the owner of the channel."
+        self._videos = Videos(google, wanted.channel_id, wanted.privacy, wanted.api_key)
 
     async def prepare(self, delivery: Delivery) -> Mapping[str, Any]:
         """Make the clip and begin an upload; nobody can see anything yet."""
@@ -154,8 +157,15 @@ class Video:
 
     async def correct(self, delivery: Delivery) -> Receipt:
         """Put the text before title and description of the video `reply_to`."""
+        try:
+            async with asyncio.timeout(2 * self._limit_seconds):
+                return await self._mark(delivery)
+        except TimeoutError:
+            raise Unknown("the change was not confirmed within the attempt") from None
+
+    async def _mark(self, delivery: Delivery) -> Receipt:
         pointer, video = plain(_message(delivery).text), _video_id(delivery.reply_to)
-        snippet = await self._catalogue.snippet(video)
+        snippet = await self._videos.snippet(video)
         if snippet is None:
             raise Rejected("the video that is to be corrected is not there any more")
         if begins(str(snippet.get("description", "")), pointer):
@@ -170,7 +180,7 @@ class Video:
     async def look(self, delivery: Delivery) -> Sight:
         """Look the video up: as everybody with a key, else, and for the reason, as its owner."""
         text = delivery.message.text if delivery.message else ""
-        return await self._catalogue.look(_video_id(delivery.receipt), text)
+        return await self._videos.look(_video_id(delivery.receipt), text)
 
     async def probe(self) -> Readiness:
         """Ask whose token it is; see what is left of the quota, and whether clips can be made."""
@@ -181,7 +191,7 @@ class Video:
             remedy = "Install crisis-broadcaster with the extra `video`."
             return Readiness(ready=False, sentence=f"No clip can be made: {fault}.", remedy=remedy)
         except NeedsPerson as failure:
-            return Readiness(ready=False, sentence=f"{failure.reason}.", remedy=CONNECT)
+            return Readiness(ready=False, sentence=f"{failure.reason}.", remedy=self._connect)
         except Failure as failure:
             remedy = f"Nothing, if it passes; else check the network and {WHO}'s status page."
             return Readiness(ready=False, sentence=f"{WHO} {failure.reason}.", remedy=remedy)
@@ -276,7 +286,7 @@ class Video:
         raise NotSent("the upload was given up by YouTube", afresh=True)
 
     async def _listed(self, delivery: Delivery) -> Receipt | None:
-        video = await self._catalogue.named(delivery, _message(delivery))
+        video = await self._videos.named(delivery, _message(delivery))
         return None if video is None else self._receipt({"id": video})
 
     def _mind_delay(self, delivery: Delivery) -> None:
@@ -291,12 +301,14 @@ class Video:
             raise Unknown(f"{WHO} names the video by something that is no name")
         privacy = part(video, "status").get("privacyStatus")
         details = {"privacy": privacy} if isinstance(privacy, str) else {}
-        note = PRIVATE if self._catalogue.is_kept_private(privacy) else None
+        note = PRIVATE if self._videos.is_kept_private(privacy) else None
         return Receipt(name, url(name), details, note)
 
     async def _corrected(self, delivery: Delivery) -> Receipt | None:
+        if delivery.reply_to is None:
+            return None
         video = _video_id(delivery.reply_to)
-        snippet = await self._catalogue.snippet(video)
+        snippet = await self._videos.snippet(video)
         pointer = plain(_message(delivery).text)
         if snippet is None or not begins(str(snippet.get("description", "")), pointer):
             return None
@@ -308,13 +320,13 @@ class Video:
         mine = [item for item in items if item.get("id") == self._wanted.channel_id]
         if not mine:
             sentence = f"The token is not that of the channel {self._wanted.channel_id}."
-            return Readiness(ready=False, sentence=sentence, remedy=CONNECT)
+            return Readiness(ready=False, sentence=sentence, remedy=self._connect)
         snippet, quota = part(mine[0], "snippet"), self._google.quota
         handle = str(snippet.get("customUrl") or snippet.get("title") or self._wanted.channel_id)
         left = f"{quota.uploads_left} uploads and {quota.units_left} units are left today"
         sentence = f"{WHO} knows us as {handle}; {left}."
         days, remedy = self._google.days_left, None
-        if self._catalogue.kept_private:
+        if self._videos.kept_private:
             sentence += " The last video stayed private: the API project is not audited."
             remedy = "Have Google audit the API project; until then set videos public by hand."
         if days is not None and days <= WARNED_DAYS:
@@ -337,9 +349,6 @@ class Video:
         remedy = "Nothing, if it passes; else look at the project in Google's console."
         sentence = f"{self._google.unread(answer).reason}."
         return Readiness(ready=False, sentence=sentence, remedy=remedy)
-
-
-CONNECT = "Run: broadcaster channels connect NAME, and log in as the owner of the channel."
 
 
 def _message(delivery: Delivery) -> Message:
