@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import logging
 import re
 import warnings
@@ -18,6 +19,8 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple
 
 import apprise
+import requests
+import urllib3
 from apprise.exception import AppriseException
 from pydantic import Field
 
@@ -36,12 +39,38 @@ from broadcaster.delivery import (
     Unknown,
 )
 
+
+class _Bounded(requests.adapters.HTTPAdapter):
+    """Reads no more of an answer than an honest one has; the status of a longer one is kept.
+
+    apprise would take 100 MB into memory, and gives no other place to stop it.
+    """
+
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+        response = super().send(*args, **kwargs)
+        if kwargs.get("stream"):
+            return response
+        try:
+            body = response.raw.read(ANSWER_BYTES_MAX + 1, decode_content=True)
+        except urllib3.exceptions.HTTPError as error:  # as requests itself would say it
+            raise requests.ConnectionError(error, request=response.request) from None
+        if len(body) > ANSWER_BYTES_MAX:
+            response.close()
+            body = b""
+        response.raw = io.BytesIO(body)
+        return response
+
+
+# Every service makes sessions of its own, and these make their adapters by this name.
+vars(requests.sessions)["HTTPAdapter"] = _Bounded
+
 # Every service is loaded here, at start: the first use would hold up the first alert instead.
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "'imghdr' is deprecated", DeprecationWarning)  # theirs
     apprise.Apprise.instantiate("json://localhost")
 
 CARRIES = Carries()
+ANSWER_BYTES_MAX = 1_000_000  # apprise looks at the status, and for a name at most
 AT_ONCE = 2  # threads per target: one that hangs leaves one to go on with
 READ_SHARE = 0.9  # of an attempt: all socket timeouts of one HTTP request together
 MAIL_SHARE = 0.8  # of an attempt: each step of a mail's dialogue
