@@ -55,6 +55,7 @@ T = TypeVar("T")
 IDLE_SECONDS_MAX = 5.0  # how long a lane rests without being woken
 SWEEP_SECONDS = 5.0
 HELD_SECONDS = 0.25  # how soon a lane looks again at rows that wait for an older version
+_LOOKED_FOR_FIRST = frozenset({Guarantee.READ_BACK, Guarantee.TWO_STEPS})
 GRACE_SECONDS = 1.0  # a channel's own limit comes first; this one is for threads that overrun it
 
 
@@ -337,8 +338,8 @@ class Dispatcher:
         self._report(delivery, end, self._clock.elapsed() - started, state)
 
     async def _send(self, channel: Channel, delivery: Delivery) -> Receipt | Failure:
-        """Send; but where only the network's own list tells, look there before sending again."""
-        if delivery.doubtful and channel.guarantee is Guarantee.READ_BACK:
+        """Send; but where no key stops a second post, look whether it is there before that."""
+        if delivery.doubtful and channel.guarantee in _LOOKED_FOR_FIRST:
             there = await outcome_of(channel.find(delivery))
             if isinstance(there, Receipt | NeedsPerson):
                 return there
@@ -446,6 +447,8 @@ class Dispatcher:
         return End(result.outcome, result.reason)
 
     def _due(self, delivery: Delivery, failure: NotSent) -> datetime:
+        if _is_asked_to_wait(failure):
+            return self._store.due_now() + (failure.retry_after or timedelta(0))
         waits = self._timing.waits_seconds
         wait = backoff(delivery.attempts, waits, retry_after=failure.retry_after)
         return self._store.due_now() + wait
@@ -480,6 +483,8 @@ class Dispatcher:
         if isinstance(result, Receipt | Rejected):
             if started >= lane.paused_at:  # else it had begun before the pause, and ends none
                 await self._go_on(lane)
+            return
+        if _is_asked_to_wait(result):
             return
         lane.failures += 1
         if isinstance(result, NeedsPerson) and result.switch_off:
@@ -610,3 +615,11 @@ def _noted(receipt: Receipt, delivery: Delivery) -> Receipt:
     """Let the receipt say what the message lacks, where the channel said nothing itself."""
     missing = delivery.message.missing if delivery.message else None
     return receipt if receipt.note or not missing else replace(receipt, note=missing)
+
+
+def _is_asked_to_wait(result: Failure) -> bool:
+    """Say whether this row alone is to come again soon: a picture that is still being processed.
+
+    That is no failure of the channel, and no reason to wait longer each time.
+    """
+    return isinstance(result, NotSent) and bool(result.retry_after) and not result.rate_limited

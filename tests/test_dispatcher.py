@@ -767,3 +767,15 @@ async def test_a_receipt_says_what_its_message_lacks(sqlite_store: Store) -> Non
     receipt = view.deliveries[0][0].receipt
     assert receipt is not None
     assert receipt.note == "posted without its card: too late"
+
+
+async def test_a_picture_that_is_still_processed_is_asked_after_soon(sqlite_store: Store) -> None:
+    """No longer wait each time, and no pause of the channel: nothing is wrong with it."""
+    busy = NotSent("still processing", timedelta(seconds=0.02))
+    one = Stepping(script=[raising(busy)] * 8)
+    async with running(sqlite_store, one) as dispatcher:
+        accepted = await _go(sqlite_store, dispatcher)
+        await _settled(sqlite_store, accepted)
+        assert dispatcher.lanes["one"].paused_until is None
+    assert one.published == ["c1"]
+    assert len(one.sends) == 9

@@ -10,7 +10,14 @@ from broadcaster.record import Refused
 from broadcaster.store import journal
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Deed, Move
-from broadcaster.store.outbox import Moment, has_open_attempt, keep_receipt, one_row, verdict
+from broadcaster.store.outbox import (
+    Moment,
+    has_open_attempt,
+    keep_handle,
+    keep_receipt,
+    one_row,
+    verdict,
+)
 from broadcaster.store.rows import as_far_as_readable, delivery_of
 
 
@@ -26,6 +33,8 @@ def retry(db: Database, delivery_id: str, actor: str, at: Moment) -> Delivery:
         detail = f"only a failed or given-up delivery can be retried; it is {row['state']}"
         raise Refused("not-failed", detail)
     _refuse_old(row, at)
+    if not row["doubtful"]:  # else it tells whether an earlier attempt has landed
+        keep_handle(db, delivery_id, None)
     journal.move(db, [Move(row, State.QUEUED, "put back by a person", at.now)], at.now)
     journal.close_notices(db, at.now, [delivery_id])
     journal.note(db, Deed(actor, "retry", delivery_id, {"channel": row["channel"]}), at.now)

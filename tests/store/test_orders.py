@@ -217,3 +217,22 @@ async def test_orders_about_no_delivery_are_refused(desk: Store) -> None:
             await order(name)
         assert refused.value.code == "not-found"
     assert await desk.audit() == []
+
+
+@pytest.mark.parametrize("doubtful", [True, False])
+async def test_a_retry_begins_with_the_first_step_unless_an_attempt_may_have_landed(
+    desk: Store, clock: ManualClock, *, doubtful: bool
+) -> None:
+    """What was prepared may be what failed; but it also tells whether it was published."""
+    await desk.accept(plan(["one"], now=NOW))
+    (claimed,) = (await desk.claim({"one": 1}, HOLD)).deliveries
+    await desk.keep_handle(claimed, {"container": "17"})
+    if doubtful:
+        await desk.record(claimed, End(Outcome.UNKNOWN, "lost", due=NOW))
+        await desk.unreadable(claimed, "the token is not accepted")
+    else:
+        await desk.record(claimed, End(Outcome.REJECTED, "the container is faulty"))
+    await desk.retry(claimed.id, "person")
+    clock.move(1)
+    (again,) = (await desk.claim({"one": 1}, HOLD)).deliveries
+    assert again.handle == ({"container": "17"} if doubtful else None)
