@@ -91,6 +91,8 @@ class Drawers:
     async def _ready(self) -> Process:
         if self._closed:
             raise CardFault("no cards are drawn any more: the daemon is stopping")
+        if self._worker and self._worker.returncode is not None:
+            await self._replace()  # it ended while nobody asked for anything: no card's fault
         if self._starting is None:
             self._begin()
         starting = self._starting

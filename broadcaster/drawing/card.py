@@ -16,8 +16,9 @@ from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from PIL import Image
 
-from broadcaster.drawing import CardFault, Spec, columns, direction
+from broadcaster.drawing import columns, direction
 from broadcaster.drawing.lines import Line, Words
+from broadcaster.drawing.spec import CardFault, Spec
 from broadcaster.drawing.words import checked
 
 TEMPLATE = "card.svg.j2"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from broadcaster.drawing import CardFault, fonts
+from broadcaster.drawing import fonts
 from broadcaster.drawing.lines import Hyphens, Line, Words
+from broadcaster.drawing.spec import CardFault
 
 # How much of the way from the smallest to the largest size is tried.
 _STEPS = tuple(step / 20 for step in range(20, -1, -1))

@@ -15,7 +15,7 @@ from typing import Any
 
 import uharfbuzz
 
-from broadcaster.drawing import CardFault
+from broadcaster.drawing.spec import CardFault
 
 EM = 1000
 # In this order a letter is looked for. Inter first, since it is drawn for signs and screens.
@@ -44,7 +44,8 @@ def missing(text: str) -> str | None:
     for cluster in _clusters(text):
         unicodes = _unicodes(_package(cluster))
         for one in cluster:
-            if ord(one) not in unicodes and not unseen(one):
+            private = unicodedata.category(one) == "Co"  # means in each font something else
+            if private or (ord(one) not in unicodes and not unseen(one)):
                 return one
     return None
 

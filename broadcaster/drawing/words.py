@@ -8,7 +8,8 @@ from functools import cache
 
 import pyphen
 
-from broadcaster.drawing import CardFault, fonts
+from broadcaster.drawing import fonts
+from broadcaster.drawing.spec import CardFault
 
 _DIRECTIONS = "\u200e\u200f\u061c"  # LRM, RLM and ALM, which say how a number is to be read
 _KEPT = frozenset(
