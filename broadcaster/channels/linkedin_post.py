@@ -107,7 +107,7 @@ def commentary_of(post: Mapping[str, Any]) -> str:
 def created(post: Mapping[str, Any]) -> datetime:
     """When the post was made; without a time it is no older than what was asked for."""
     stamp = post.get("createdAt")
-    if isinstance(stamp, int) and 0 < stamp < 10**14:
+    if isinstance(stamp, int) and 10**11 < stamp < 10**14:  # milliseconds
         return datetime.fromtimestamp(stamp / 1000, UTC)
     return datetime.max.replace(tzinfo=UTC)
 

@@ -28,9 +28,7 @@ _INTACT = re.compile(rf"(?:{_ESCAPED}|{_TEMPLATE}|{_MENTION}|#(?=\w)|[^{_R}])*+"
 def escape(text: str) -> str:
     """Return `text` as little text: LinkedIn shows all of it, and mentions nobody."""
     tags = {found.start() for found in _HASHTAG.finditer(text)}
-    return _RESERVED.sub(
-        lambda found: found[0] if found.start() in tags else f"\\{found[0]}", text
-    )
+    return _RESERVED.sub(lambda found: found[0] if found.start() in tags else f"\\{found[0]}", text)
 
 
 def read(commentary: str) -> str:
