@@ -15,28 +15,36 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from rich.live import Live
 
 from broadcaster import logs
 from broadcaster.sandbox import SHOWN, Sandbox
 from broadcaster.sandbox.configuration import configuration
 from broadcaster.sandbox.faults import Fault, Kind
-from broadcaster.terminal import alerts, story, tables
+from broadcaster.terminal import finale, story, tables
+from broadcaster.terminal.board import board, grouped
 from broadcaster.terminal.child import Failed, daemon, free_port, ready
 from broadcaster.terminal.client import Client, Json, Lost, Problem
 from broadcaster.terminal.ending import FINE, NOT_READY
-from broadcaster.terminal.output import Output, Rows, cell, now
-from broadcaster.terminal.proof import Night, Proof, doubles, proofs
+from broadcaster.terminal.output import Output, now
+from broadcaster.terminal.person import Person
+from broadcaster.terminal.proof import LOOKED_UP, Night, network, proofs
 from broadcaster.terminal.target import Target, connect
+from broadcaster.terminal.watch import follow
 
 ACT_SECONDS = 40.0
 RETRY_AFTER_SECONDS = 4.0
 PAUSE_SECONDS = 2.0
-GIST_LENGTH = 70
-# Short waits, so that the night takes half a minute; everything else is as in earnest.
+SEEN_SECONDS = 20.0
+LOOK_SECONDS = 0.25
+REFRESH_PER_SECOND = 8.0
+# Short waits, so that the night takes half a minute, and time for the cards on a machine that is
+# busy; everything else is as in earnest.
 TIMING = """
 [timing]
 read_back_seconds = [2.0, 6.0, 12.0]
+card_seconds = 5.0
 """
 
 
@@ -101,19 +109,13 @@ async def _tell(stage: Stage, *, once: bool) -> int:
     odour = await _odour(stage)
     update = await _update(stage, fire)
     all_clear = await _all_clear(stage, update)
-    night = Night(
-        fire=await stage.client.alert(fire["id"]),
-        odour=await stage.client.alert(odour["id"]),
-        update=await stage.client.alert(update["id"]),
-        all_clear=await stage.client.alert(all_clear["id"]),
-        posts=[post.to_json() for post in stage.sandbox.posts.all(SHOWN)],
-        webhook_calls=stage.sandbox.posts.calls("webhook").to_json("webhook")["newest"],
-        asked_to_wait_seconds=RETRY_AFTER_SECONDS,
-    )
+    await _seen_again(stage, [fire, odour, update, all_clear])
+    night = await _night(stage, fire, odour, update, all_clear)
     held = proofs(night)
     places = await _places(stage)
-    stage.output.document(_summary(night, held, places))
-    _show_end(stage, night, held, places)
+    stage.output.document(finale.summary(night, held, places))
+    if not stage.output.json:
+        finale.show(stage.output, night, held, places)
     if not once:
         await _until_interrupted(stage)
     return FINE if all(proof.holds for proof in held) else NOT_READY
@@ -124,16 +126,22 @@ async def _preview(stage: Stage) -> None:
     stage.tell("    $ broadcaster preview fire.json")
     body = json.dumps(story.fire(now())).encode()
     shown = await stage.client.post_alert("/v1/preview", body)
-    for heading, text in tables.texts(shown):
+    texts = dict(zip((one["id"] for one in shown["deliveries"]), tables.texts(shown), strict=True))
+    for (channel, _), together in grouped(shown).items():
+        heading, text = texts[together[0]["id"]]
         words = " ".join(text.partition("\n")[2].split() if "Subject:" in text else text.split())
-        stage.tell(f"    {heading:<42} {words[:56]}…")
+        length = heading.rpartition("  ")[2]
+        card = "+ card" if (together[0]["message"] or {}).get("media") else ""
+        parts = " ".join(one["part"] for one in together)
+        stage.tell(f"    {channel:<14} {parts:<9} {length:<13} {card:<7} {words[:44]}…")
 
 
 async def _fire(stage: Stage) -> Json:
-    await stage.act("2  The alert goes out (Severe): to five channels at once, German and English.")
+    await stage.act("2  The alert goes out (Severe): to ten channels at once, in three languages.")
     stage.tell(
         "    Two things go wrong on purpose: X takes the post, but its answer is lost; and the\n"
-        f"    fire brigade's webhook answers 429, Retry-After {RETRY_AFTER_SECONDS:.0f}."
+        f"    fire brigade's webhook answers 429, Retry-After {RETRY_AFTER_SECONDS:.0f}. Instagram "
+        "takes its time over\n    the card; and YouTube lets no program post at all."
     )
     stage.sandbox.faults.put(Fault(network="x", fault=Kind.LOST_ANSWER))
     stage.sandbox.faults.put(
@@ -141,17 +149,19 @@ async def _fire(stage: Stage) -> Json:
     )
     fire = await _hand_in(stage, "fire.json", story.fire(now()))
     stage.tell("    X was asked what it had, and the post was there: it was not sent again.")
-    return fire
+    return await _by_hand(stage, fire)
 
 
 async def _odour(stage: Stage) -> Json:
     await stage.act("3  Elsewhere it merely smells (Moderate): X carries only crises.")
-    return await _hand_in(stage, "smell.json", story.odour(now()))
+    return await _by_hand(stage, await _hand_in(stage, "smell.json", story.odour(now())))
 
 
 async def _update(stage: Stage, fire: Json) -> Json:
     await stage.act("4  The wind turns: an update with a larger area, wherever the alert went.")
-    return await _hand_in(stage, "update.json", story.update(now(), str(fire["id"])))
+    update = await _hand_in(stage, "update.json", story.update(now(), str(fire["id"])))
+    stage.tell("    Where posts can be edited or commented on, the old one now says so itself.")
+    return await _by_hand(stage, update)
 
 
 async def _all_clear(stage: Stage, newest: Json) -> Json:
@@ -159,7 +169,7 @@ async def _all_clear(stage: Stage, newest: Json) -> Json:
     stage.tell(f"    $ broadcaster cancel {newest['reference']} --text '{story.ALL_CLEAR}' --watch")
     path = f"/v1/alerts/{newest['id']}/cancel"
     given = await stage.client.post(path, {"text": story.ALL_CLEAR, "language": "de"})
-    return await _follow(stage, given)
+    return await _by_hand(stage, await _follow(stage, given))
 
 
 async def _hand_in(stage: Stage, file: str, alert: Json) -> Json:
@@ -172,7 +182,70 @@ async def _hand_in(stage: Stage, file: str, alert: Json) -> Json:
 
 
 async def _follow(stage: Stage, alert: Json) -> Json:
-    return await alerts.watch(stage.client, alert, ACT_SECONDS, stage.output)
+    """Show a table of the alert's channels, live where somebody watches, until all is settled."""
+    latest = alert
+
+    def show(changed: Json) -> None:
+        nonlocal latest
+        latest = changed
+
+    if not stage.output.live:
+        latest = await follow(stage.client, alert, show, seconds=ACT_SECONDS)
+        stage.output.show(board(latest, now()))
+        return latest
+    with Live(
+        get_renderable=lambda: board(latest, now()).table(),
+        console=stage.output.out,
+        refresh_per_second=REFRESH_PER_SECOND,
+    ):
+        return await follow(stage.client, alert, show, seconds=ACT_SECONDS)
+
+
+async def _by_hand(stage: Stage, alert: Json) -> Json:
+    """Let a person post what waits for one, and show the commands that say so."""
+    person = Person(stage.client, stage.sandbox.url)
+    alert, waiting = await person.told(alert)
+    if waiting:
+        stage.tell("    On-call staff was told. Somebody posts the ready text and card by hand:")
+    for one in waiting:
+        link, alert = await person.posts(alert, one)
+        words = f"{alert['reference']} {one['channel']} {link} --part {one['part']}"
+        stage.tell(f"    $ broadcaster confirm {words}")
+    return alert
+
+
+async def _seen_again(stage: Stage, told: list[Json]) -> None:
+    await stage.act("6  Sent is not yet seen: every post is looked up, as the public sees it.")
+    wanted, seen = {*LOOKED_UP}, set[str]()
+    try:
+        async with asyncio.timeout(SEEN_SECONDS):
+            while wanted - seen:
+                await asyncio.sleep(LOOK_SECONDS)
+                for alert in told:
+                    latest = await stage.client.alert(alert["id"])
+                    seen |= {network(one) for one in latest["deliveries"] if one["seen"]}
+    except TimeoutError:
+        stage.tell(f"    Not seen in time: {', '.join(sorted(wanted - seen))}")
+    else:
+        stage.tell(f"    Visible on {', '.join(name for name in LOOKED_UP)}.")
+
+
+async def _night(stage: Stage, fire: Json, odour: Json, update: Json, all_clear: Json) -> Night:
+    posts = stage.sandbox.posts
+    shown = [post.to_json() for post in posts.all(SHOWN)]
+    media = {one["id"] for post in shown for one in post["media"]}
+    kept = {name: stage.sandbox.pictures.get(name) for name in media}
+    return Night(
+        fire=await stage.client.alert(fire["id"]),
+        odour=await stage.client.alert(odour["id"]),
+        update=await stage.client.alert(update["id"]),
+        all_clear=await stage.client.alert(all_clear["id"]),
+        posts=shown,
+        pictures=frozenset(name for name, one in kept.items() if one and one.width),
+        told=[post.text for post in posts.of("on-call")],
+        webhook_calls=posts.calls("webhook").to_json("webhook")["newest"],
+        asked_to_wait_seconds=RETRY_AFTER_SECONDS,
+    )
 
 
 async def _places(stage: Stage) -> dict[str, str]:
@@ -188,53 +261,6 @@ async def _places(stage: Stage) -> dict[str, str]:
         "its description": f"{stage.api}/openapi.json",
         "a key for it": made["key"],
     }
-
-
-def _summary(night: Night, held: list[Proof], places: dict[str, str]) -> dict[str, Any]:
-    return {
-        "as_expected": all(proof.holds for proof in held),
-        "checks": [{"what": proof.sentence, "ok": proof.holds} for proof in held],
-        "doubles": doubles(night),
-        "posts": list(night.posts),
-        "alerts": night.alerts,
-        "look_at": places,
-    }
-
-
-def _show_end(stage: Stage, night: Night, held: list[Proof], places: dict[str, str]) -> None:
-    if stage.output.json:
-        return
-    stage.heading("The night as the receiving side saw it")
-    stage.output.show(_arrived(night))
-    for proof in held:
-        mark, style = ("✓", "green") if proof.holds else ("✗", "bold red")
-        stage.output.say(f"  {mark} {proof.sentence}", style)
-    for line in doubles(night):
-        stage.output.say(f"      {line}", "red")
-    stage.heading("Look at it")
-    for what, where in places.items():
-        stage.tell(f"  {what:<16} {where}")
-    stage.tell(
-        "  Links of Bluesky and X above lead to the real networks, where these posts are not."
-    )
-
-
-def _arrived(night: Night) -> Rows:
-    rows = []
-    for name in SHOWN:
-        posts = [post for post in night.posts if post["network"] == name]
-        newest = _gist(posts[-1]["text"]) if posts else ""
-        languages = ", ".join(sorted({post["language"] or "" for post in posts} - {""}))
-        rows.append((cell(name, "bold"), cell(len(posts)), cell(languages), cell(newest)))
-    return Rows(("network", "posts", "languages", "newest"), rows, folded=frozenset({"newest"}))
-
-
-def _gist(text: str) -> str:
-    """Return the beginning of a post in one line; of a webhook's body what it says."""
-    if text.startswith("{"):
-        event = json.loads(text)
-        text = f"{event['type']}  Nr. {event['data']['reference']}"
-    return " ".join(text.split())[:GIST_LENGTH]
 
 
 async def _until_interrupted(stage: Stage) -> None:

@@ -1,4 +1,5 @@
-"""The alerts of the demo: one night in Dortmund, in German and English."""
+"""The alerts of the demo: one night in Dortmund, in German, English and Turkish."""
+# ruff: noqa: RUF001 - the Turkish dotless i is meant
 
 from __future__ import annotations
 
@@ -38,7 +39,16 @@ def fire(now: datetime) -> Json:
         "instruction": "Close windows and doors. Switch off ventilation and air conditioning. "
         "Call 112 in an emergency only.",
     }
-    return _alert("Alert", common | german, common | english)
+    turkish = {
+        "language": "tr",
+        "event": "Büyük yangın",
+        "headline": "Dortmund-Hörde'de büyük yangın: Pencereleri ve kapıları kapatın",
+        "description": "Hörde'de kimyasal maddelerin bulunduğu bir depo yanıyor. "
+        "Duman kuzeydoğuya doğru ilerliyor.",
+        "instruction": "Pencereleri ve kapıları kapatın. Havalandırmaları ve klimaları kapatın. "
+        "112'yi yalnızca acil durumlarda arayın.",
+    }
+    return _alert("Alert", common | german, common | english, common | turkish)
 
 
 def update(now: datetime, fire_id: str) -> Json:
@@ -61,7 +71,17 @@ def update(now: datetime, fire_id: str) -> Json:
         "instruction": "Close windows and doors in Aplerbeck too. Switch off ventilation and air "
         "conditioning.",
     }
-    return _alert("Update", common | german, common | english) | {"references": [fire_id]}
+    turkish = {
+        "language": "tr",
+        "event": "Büyük yangın",
+        "headline": "Dortmund-Hörde'de büyük yangın: Duman artık Aplerbeck'i de etkiliyor",
+        "description": "Rüzgâr yön değiştirdi. Duman artık doğuya, Aplerbeck üzerine doğru "
+        "ilerliyor.",
+        "instruction": "Aplerbeck'te de pencereleri ve kapıları kapatın. Havalandırmaları ve "
+        "klimaları kapatın.",
+    }
+    texts = (common | german, common | english, common | turkish)
+    return _alert("Update", *texts) | {"references": [fire_id]}
 
 
 def odour(now: datetime) -> Json:
@@ -84,7 +104,15 @@ def odour(now: datetime) -> Json:
         "fire brigade is measuring; so far there is no danger to health.",
         "instruction": "Keep windows and doors closed for as long as you notice the smell.",
     }
-    return _alert("Alert", common | german, common | english)
+    turkish = {
+        "language": "tr",
+        "event": "Kötü koku",
+        "headline": "Dortmund limanında kötü koku",
+        "description": "Limandaki bir tesisten kötü kokulu bir madde sızdı. İtfaiye ölçüm "
+        "yapıyor; şu ana kadar sağlık açısından bir tehlike bulunmuyor.",
+        "instruction": "Kokuyu hissettiğiniz sürece pencereleri ve kapıları kapalı tutun.",
+    }
+    return _alert("Alert", common | german, common | english, common | turkish)
 
 
 def _alert(msg_type: str, *infos: Json) -> Json:

@@ -1,4 +1,4 @@
-"""The demo's alerts: each is one the product accepts, in excellent German and English."""
+"""The demo's alerts: each is one the product accepts, in excellent German, English and Turkish."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ NOW = datetime(2026, 11, 22, 1, 49, tzinfo=UTC)
     ids=["fire", "update", "odour"],
 )
 def test_every_alert_of_the_story_is_valid(alert: story.Json, severity: Severity) -> None:
-    """In both languages, as severe as the story says, and in force for three hours."""
+    """In all its languages, as severe as the story says, and in force for three hours."""
     read = Submission.model_validate_json(json.dumps(alert))
-    assert [info.language for info in read.info] == ["de", "en"]
+    assert [info.language for info in read.info] == ["de", "en", "tr"]
     assert {info.severity for info in read.info} == {severity}
     assert read.expires is not None
     assert (read.expires - NOW).total_seconds() == 3 * 3600
