@@ -128,7 +128,7 @@ class Facebook:
         self._limit_seconds = setup.timing.attempt_seconds
 
     async def send(self, delivery: Delivery) -> Receipt:
-        """Post the text with its card; without it where Facebook cannot fetch the picture."""
+        """Post the text with its card; without it where Facebook refuses the picture."""
         if delivery.message is None:
             raise Rejected("there is no text in this delivery")
         text, started = delivery.message.text, self._clock.elapsed()
@@ -142,10 +142,11 @@ class Facebook:
             "published": True,
         }
         answer = await self._graph.write(f"{self._page}/photos", photo)
-        if not _no_picture(answer):
+        refusal = self._refusal_of_picture(answer)
+        if refusal is None:
             return self._published(answer)
         work = self._graph.write(f"{self._page}/feed", {"message": text})
-        note = "posted without its card: Facebook could not fetch the picture"
+        note = f"posted without its card: {refusal}"
         return self._published(await self._in_the_rest(started, work), note)
 
     async def find(self, delivery: Delivery) -> Receipt | None:
@@ -175,7 +176,8 @@ class Facebook:
             raise Rejected("the post to correct is not there any more")
         if points(text_of(old), pointer):
             return Receipt(post, permalink(old))
-        return await self._in_the_rest(started, self._point(old, pointer))
+        work = self._point(old, pointer, doubtful=delivery.doubtful)
+        return await self._in_the_rest(started, work)
 
     async def retract(self, receipt: Receipt) -> None:
         """Delete the post; done if it is gone already."""
@@ -246,6 +248,15 @@ class Facebook:
         except TimeoutError:
             raise Unknown("the time limit was reached after the request had begun") from None
 
+    def _refusal_of_picture(self, answer: http.Answer) -> str | None:
+        """Say why a photo was refused; None if it was not, or if the text alone would be too."""
+        if _no_picture(answer):
+            return "Facebook could not fetch the picture"
+        failure = None if answer.status == 200 else self._graph.refused(answer)
+        # Refused for good, so nothing is there. It may be for the text: then the feed says so too.
+        plain = isinstance(failure, Rejected) and not failure.duplicate
+        return failure.reason if failure and plain else None
+
     def _published(self, answer: http.Answer, note: str | None = None) -> Receipt:
         """Read the post's id: a photo has one of its own, which is not that of its post."""
         said = http.as_object(answer) if answer.status == 200 else {}
@@ -265,11 +276,17 @@ class Facebook:
 
     # Corrections
 
-    async def _point(self, old: Mapping[str, Any], pointer: str) -> Receipt:
+    async def _point(self, old: Mapping[str, Any], pointer: str, *, doubtful: bool) -> Receipt:
         post, text = str(old["id"]), text_of(old)
         if text and await self._edited(post, f"{pointer}\n\n{text}"):
             return Receipt(post, permalink(old))
-        return await self._our_comment(post, pointer) or await self._comment(post, pointer)
+        try:
+            there = await self._our_comment(post, pointer)
+        except (NeedsPerson, NotSent):
+            if doubtful:  # else none of ours can be there, whether the list can be read or not
+                raise
+            there = None
+        return there or await self._comment(post, pointer)
 
     async def _edited(self, post: str, text: str) -> bool:
         """Give a post another text; False where that is refused: only its own app may, for one."""

@@ -235,6 +235,22 @@ async def test_a_text_whose_card_cannot_be_fetched_goes_alone(
     assert said_in(stub.posts[1]) == {"message": TEXT}
 
 
+async def test_a_refused_photo_does_not_hold_back_its_text(
+    channel: facebook.Facebook, stub: Stub
+) -> None:
+    """Whatever Facebook has against it: only the text's own refusal, or a repeat, ends it."""
+    usual = network([])
+    stub.answer = lambda request: error(100, 7) if "/photos" in request.path else usual(request)
+    receipt = await channel.send(carded())
+    assert receipt.note == "posted without its card: Facebook refuses this request: code 100/7"
+    stub.requests.clear()
+    stub.answer = lambda _: error(506)
+    with pytest.raises(Rejected) as caught:
+        await channel.send(carded())
+    assert caught.value.duplicate
+    assert len(stub.posts) == 1
+
+
 DOUBTFUL = [
     error(1),
     error(2),
@@ -618,6 +634,20 @@ async def test_somebody_elses_comment_is_not_ours(channel: facebook.Facebook, st
     theirs = commented(POINTER, **{"from": {"id": "4711"}})
     stub.answer = network([listed(222, TEXT)], [theirs], edit=error(200))
     assert await channel.find(correction()) is None
+    assert (await channel.correct(correction())).remote_id == "222_7"
+
+
+@pytest.mark.parametrize("doubtful", [False, True])
+async def test_comments_that_cannot_be_read_stop_only_a_repeat(
+    channel: facebook.Facebook, stub: Stub, *, doubtful: bool
+) -> None:
+    """On a first attempt no comment of ours can be there: it is written all the same."""
+    usual = network([listed(222, TEXT)], edit=error(200))
+    stub.answer = lambda one: error(10) if "/comments?" in one.path else usual(one)
+    if doubtful:
+        with pytest.raises(NeedsPerson):
+            await channel.correct(correction(doubtful=True))
+        return
     assert (await channel.correct(correction())).remote_id == "222_7"
 
 
