@@ -31,6 +31,7 @@ TABLES: dict[str, dict[str, Any]] = {
     },
     "webhook": {"url": "https://fire.example.org/hooks", "secret_file": "signing"},
     "apprise": {"kind": "chat", "url_file": "url"},
+    "youtube": {"channel_id": "UC0123456789abcdefghijkl"},
 }
 
 
@@ -122,7 +123,8 @@ async def test_a_type_that_does_not_exist_names_those_that_do(
             await built(secrets, tmp_path, {"city": {"type": kind}})
         assert str(error.value) == (
             "channels.city.type: there is no such type; "
-            "there are apprise, bluesky, mastodon, webhook, x"
+            "there are apprise, bluesky, facebook, instagram, linkedin, mastodon, threads, "
+            "webhook, x, youtube"
         )
 
 
