@@ -203,7 +203,7 @@ class Video:
         """Delete the video; done if it is gone already."""
         video = _video_id(receipt)
         answer = await self._google.delete(VIDEOS, {"id": video})
-        if answer.status not in {200, 204, 404}:
+        if answer.status not in {204, 404}:
             raise self._google.failure(answer)
 
     async def warm(self) -> None:
