@@ -14,13 +14,12 @@ drip                the answer, one byte every 0.5 s, `seconds` (120) at most  y
 expired-token       the network's answer to a token that is no longer good     no
 duplicate           the network's "you have posted this already"               no
 
-fault                    mastodon  bluesky  x    webhook  on-call  mail
-no-id                    yes       yes      yes  no       no       no     neither has one
-expired-token            yes       yes      yes  no       no       no     they take no token
-duplicate                no        no       yes  no       no       no     only X refuses equal texts
-error-500, -accepted     yes       yes      yes  yes      yes      no     mail knows 4xx and 5xx of
-garbage                  yes       yes      yes  yes      yes      no     its own, and three digits
-all others               yes       yes      yes  yes      yes      yes
+Every network can have all of them, but for what it never says:
+
+duplicate                only X, Facebook and LinkedIn refuse equal texts
+no-id, expired-token     not webhook, on-call and mail: they name no post, and take no token
+error-500, -accepted,    not mail: it knows 4xx and 5xx of its own, and three digits
+garbage
 
 A fault set with PUT waits in its network's queue, is played `times` times, and is then gone. It
 befalls requests that create a post, or with `"on"` those that `read`, `delete`, `login`, `edit`

@@ -14,7 +14,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from broadcaster.sandbox import Sandbox
+from broadcaster.sandbox import EVERY, Sandbox
 from broadcaster.sandbox.faults import MAIL, Fault, Faults, Handler, Kind, On, Stage
 from broadcaster.sandbox.pictures import Pictures
 from broadcaster.sandbox.posts import Posts
@@ -22,11 +22,13 @@ from broadcaster.sandbox.x import X
 from tests.kit import ManualClock
 from tests.sandbox.client import TOKEN, Client
 
-HTTP = ("mastodon", "bluesky", "x", "webhook")
+HTTP = ("mastodon", "bluesky", "x", "webhook")  # the others' own tests play their faults
 ABLE = {
     "mastodon": set(Kind) - {Kind.DUPLICATE},
     "bluesky": set(Kind) - {Kind.DUPLICATE},
     "x": set(Kind),
+    "facebook": set(Kind),
+    "youtube": set(Kind) - {Kind.DUPLICATE},
     "webhook": set(Kind) - {Kind.DUPLICATE, Kind.NO_ID, Kind.EXPIRED_TOKEN},
     "on-call": set(Kind) - {Kind.DUPLICATE, Kind.NO_ID, Kind.EXPIRED_TOKEN},
     "mail": set(MAIL),
@@ -57,6 +59,11 @@ class Poster:
 def poster(client: Client, bluesky: dict[str, Any]) -> Poster:
     """Give what posts to any network."""
     return Poster(client, bluesky)
+
+
+def test_every_network_is_in_the_table() -> None:
+    """A network that joins says which faults it can have."""
+    assert set(ABLE) == set(EVERY)
 
 
 @pytest.mark.parametrize("network", ABLE)
