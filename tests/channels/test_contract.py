@@ -24,8 +24,10 @@ from broadcaster.channels import (
     apprise,
     bluesky,
     facebook,
+    instagram,
     linkedin,
     mastodon,
+    threads,
     webhook,
     x,
     youtube,
@@ -183,6 +185,32 @@ def _facebook(url: str, place: Path) -> Channel:
     return facebook.build(setup_for(place, "facebook", timing=SHORT), settings)
 
 
+def _threads(url: str, place: Path) -> Channel:
+    token = keep_secret(place, "threads-token", CANARY)
+    settings = threads.Settings(access_token_file=token, base_url=url)
+    return threads.build(setup_for(place, "threads", timing=SHORT), settings)
+
+
+def _instagram(url: str, place: Path) -> Channel:
+    settings = instagram.Settings(
+        login="instagram",
+        ig_user_id="1784",
+        access_token_file=keep_secret(place, "instagram-token", CANARY),
+        base_url=url,
+    )
+    return instagram.build(setup_for(place, "instagram", timing=SHORT), settings)
+
+
+def _made(_url: str) -> Delivery:
+    """Give a delivery whose container is made, and only to be published."""
+    return delivery(handle={"container": "1801"})
+
+
+def _before_publishing(request: Request) -> Reply | None:
+    ready = {"id": "1801", "status": "FINISHED", "status_code": "FINISHED"}
+    return Reply(200, ready) if "/1801?" in request.path else None
+
+
 def _youtube(url: str, place: Path) -> Channel:
     settings = youtube.Settings(
         channel_id="UC0123456789abcdefghijkl",
@@ -268,6 +296,20 @@ NETWORKS: dict[str, Network] = {
         by="PUT",
         before=_before_a_video,
         delivery=_uploading,
+    ),
+    "threads": Network(
+        _threads,
+        lambda _: Reply(200, {"id": "11"}),
+        posts_to="threads_publish",
+        before=_before_publishing,
+        delivery=_made,
+    ),
+    "instagram": Network(
+        _instagram,
+        lambda _: Reply(200, {"id": "11"}),
+        posts_to="media_publish",
+        before=_before_publishing,
+        delivery=_made,
     ),
     "facebook": Network(_facebook, lambda _: Reply(200, {"id": "111_222"})),
     "linkedin": Network(
