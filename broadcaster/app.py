@@ -31,7 +31,7 @@ from broadcaster.config import Config, ConfigError, Fault, Secrets
 from broadcaster.delivery import Act, Delivery, Rejected
 from broadcaster.dispatcher import Dispatcher
 from broadcaster.drawers import Drawers
-from broadcaster.drawing import Spec
+from broadcaster.drawing import CardFault, Spec
 from broadcaster.intake.alerts import Intake
 from broadcaster.intake.plan import Planner
 from broadcaster.notices import Notices, Target
@@ -400,6 +400,7 @@ async def check(path: Path) -> list[Finding]:
     findings: list[Finding] = [("configuration", True, "complete", None)]
     findings += _check_texts(parts)
     findings.append(await _check_store(parts))
+    findings.append(await _check_cards(parts))
     findings += await asyncio.gather(*(_check_channel(one) for one in parts.channels.values()))
     findings.append(_check_on_call(parts))
     for channel in parts.channels.values():
@@ -437,6 +438,37 @@ def _daemon_runs(path: Path) -> bool:
         except OSError:
             return False
     return True
+
+
+# Every letter of the languages there are texts in is in some word of it.
+_SAMPLE = Spec(
+    language="de",
+    kind="alert",
+    severity="Severe",
+    category="Fire",
+    mark="PROBEWARNUNG",
+    level="Gefahr, Danger, Tehlike",
+    title="Großbrand, пожежа, пожар",
+    place="حريق كبير، دورتموند",
+    action="Pożar, zamknij okna. Închideți ferestrele.",
+    time="02:49",
+    source="check",
+    reference="Nr. 26-0000/1",
+)
+
+
+async def _check_cards(parts: Parts) -> Finding:
+    """Fonts and templates of cards are there, and a card is drawn."""
+    drawers = Drawers(parts.config.texts.templates)
+    await drawers.start()
+    try:
+        data = await drawers.draw(_SAMPLE)
+    except CardFault as fault:
+        remedy = "Install the program again with all it needs, or mend card/ in your templates."
+        return ("cards", False, f"No card can be drawn: {fault}", remedy)
+    finally:
+        await drawers.close()
+    return ("cards", True, f"A card was drawn: {len(data) // 1000} kB.", None)
 
 
 async def _check_channel(channel: Channel) -> Finding:

@@ -90,7 +90,7 @@ async def trigger(session: aiohttp.ClientSession, said: dict[str, Any], key: str
 async def test_a_good_configuration_is_ready_in_every_point(stub: Stub, tmp_path: Path) -> None:
     """Configuration, store, each channel and on-call; and nothing was posted."""
     findings = by_name(await check(written(tmp_path, stub.url)))
-    assert list(findings) == ["configuration", "store", "channel fire-brigade", "on-call"]
+    assert list(findings) == ["configuration", "store", "cards", "channel fire-brigade", "on-call"]
     assert all(ready and sentence for _, ready, sentence, _ in findings.values())
     assert stub.requests == []
 

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from broadcaster import logs
 from broadcaster.config import Config, ConfigError, load
 from broadcaster.terminal.client import Client, Lost, Problem, listed
@@ -95,12 +97,19 @@ def _report_rows(report: list[dict[str, Any]]) -> Rows:
     rows = [
         (
             cell(one["what"], "bold"),
-            cell("✓ ready", "green") if one["ok"] else cell("✗ not ready", "bold red"),
+            _verdict(one),
             cell(" ".join(str(part) for part in (one["sentence"], one["remedy"]) if part)),
         )
-        for one in sorted(report, key=lambda one: bool(one["ok"]))
+        for one in sorted(report, key=lambda one: (bool(one["ok"]), not one["remedy"]))
     ]
     return Rows(("what", "", "what was found, and what to do"), rows, folded=_LAST)
+
+
+def _verdict(one: dict[str, Any]) -> Text:
+    """What is ready, and needs something done all the same, comes before what needs nothing."""
+    if not one["ok"]:
+        return cell("✗ not ready", "bold red")
+    return cell("! ready, but", "yellow") if one["remedy"] else cell("✓ ready", "green")
 
 
 _LAST = frozenset({"what was found, and what to do"})

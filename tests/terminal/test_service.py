@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from broadcaster.sandbox import Sandbox
+from broadcaster.sandbox import NETWORKS, Sandbox
 from broadcaster.sandbox.configuration import configuration
 from broadcaster.terminal import service
 from broadcaster.terminal.child import daemon, free_port
@@ -89,6 +89,6 @@ async def test_the_sandbox_says_in_one_line_where_it_is() -> None:
     process.send_signal(signal.SIGTERM)
     rest = await process.stdout.read()
     assert await process.wait() == 0
-    assert set(said["networks"]) == {"mastodon", "bluesky", "x", "webhook"}
+    assert set(said["networks"]) == set(NETWORKS)
     assert said["smtp"].startswith("127.0.0.1:")
     assert rest == b""
