@@ -204,7 +204,7 @@ class Instagram:
         if graph.is_gone(answer):
             return Sight(there=False, reason="deleted, or hidden by Instagram", public=False)
         found = http.as_object(answer)
-        if answer.status != 200 or not isinstance(found.get("id"), str):
+        if answer.status != 200 or not graph.is_id(found.get("id")):
             raise self._api.unread(answer)
         caption = found.get("caption")
         seen = caption if isinstance(caption, str) else ""

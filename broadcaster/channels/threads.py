@@ -230,7 +230,7 @@ class Threads:
         if graph.is_gone(answer):
             return Sight(there=False, reason="deleted, or hidden by Threads", public=False)
         found = http.as_object(answer)
-        if answer.status != 200 or not isinstance(found.get("id"), str):
+        if answer.status != 200 or not graph.is_id(found.get("id")):
             raise self._api.unread(answer)
         text = found.get("text")
         seen = text if isinstance(text, str) else ""
