@@ -32,6 +32,7 @@ TABLES: dict[str, dict[str, Any]] = {
     "webhook": {"url": "https://fire.example.org/hooks", "secret_file": "signing"},
     "apprise": {"kind": "chat", "url_file": "url"},
     "youtube": {"channel_id": "UC0123456789abcdefghijkl"},
+    "facebook": {"page_id": "4711", "access_token_file": "token"},
 }
 
 
