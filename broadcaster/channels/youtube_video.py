@@ -279,11 +279,16 @@ class Video:
             return self._receipt(progress.video)
         if not progress.gone:
             raise Unknown(f"{WHO} has the whole video, but does not say under which name")
-        if found := await self._listed(delivery):
-            return found
-        if delivery.doubtful:
-            self._mind_delay(delivery)
-        raise NotSent("the upload was given up by YouTube", afresh=True)
+        try:
+            if found := await self._listed(delivery):
+                return found
+            if delivery.doubtful:
+                self._mind_delay(delivery)
+        except NotSent as failure:
+            if delivery.doubtful:  # an earlier attempt may have landed all the same
+                raise Unknown(failure.reason) from None
+            raise
+        raise NotSent(f"the upload was given up by {WHO}", afresh=True)
 
     async def _listed(self, delivery: Delivery) -> Receipt | None:
         video = await self._videos.named(delivery, _message(delivery))

@@ -30,6 +30,7 @@ from broadcaster.delivery import (
     Guarantee,
     Message,
     NeedsPerson,
+    NotSent,
     Receipt,
     Rejected,
     Unknown,
@@ -38,6 +39,7 @@ from broadcaster.measure import fits
 from broadcaster.sandbox import Sandbox
 from broadcaster.sandbox import youtube as stand_in
 from broadcaster.sandbox.faults import Fault as PlayedFault
+from broadcaster.sandbox.faults import Kind
 from broadcaster.sandbox.posts import account
 from broadcaster.sandbox.youtube_access import CLIENT_ID, CLIENT_SECRET, channel_id
 from tests.channels.stub import (
@@ -371,7 +373,18 @@ async def test_a_process_that_was_killed_goes_on_with_what_was_stored(
     assert kept.data == CLIP
 
 
-FAULTS = ["error-500", "error-500-accepted", "lost-answer", "reset", "no-id", "garbage"]
+FAULTS: dict[str, dict[str, float]] = {
+    "rate-limit": {"seconds": 1},
+    "error-500": {},
+    "error-500-accepted": {},
+    "lost-answer": {},
+    "reset": {},
+    "no-id": {},
+    "garbage": {},
+    "hang": {"seconds": 0.2},
+    "drip": {"seconds": 0.2},
+    "expired-token": {},
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -383,12 +396,14 @@ async def test_whatever_befalls_the_last_piece_there_is_one_video(
     channel = city(sandbox, tmp_path)
     one = carded()
     one = replace(one, handle=await channel.prepare(one))
-    body = {"network": "youtube", "fault": fault, "times": 2}
+    body = {"network": "youtube", "fault": fault, "times": 1, **FAULTS[fault]}
     sandbox.faults.put(PlayedFault.model_validate(body))
     receipt = None
     for _ in range(6):
         try:
             receipt = await channel.send(one)
+        except NotSent:
+            continue
         except Unknown:
             receipt = await channel.find(one)
         if receipt:
@@ -396,6 +411,22 @@ async def test_whatever_befalls_the_last_piece_there_is_one_video(
     await channel.close()
     assert receipt
     assert [post.id for post in sandbox.posts.of("youtube")] == [receipt.remote_id]
+    assert sandbox.faults.to_json() == []
+
+
+async def test_a_video_that_is_refused_is_refused_for_good(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """YouTube's word against the piece counts, for nothing of it has arrived."""
+    keep_clip(tmp_path)
+    channel = city(sandbox, tmp_path)
+    one = carded()
+    one = replace(one, handle=await channel.prepare(one))
+    sandbox.faults.put(PlayedFault(network="youtube", fault=Kind.REFUSE))
+    with pytest.raises(Rejected):
+        await channel.send(one)
+    await channel.close()
+    assert sandbox.posts.of("youtube") == []
 
 
 async def test_a_session_that_was_forgotten_after_the_video_makes_no_second_one(

@@ -255,9 +255,8 @@ async def test_after_a_doubt_the_list_is_given_time(channel: Video, stub: Stub) 
     """A video may be missing from its channel's list for a while: no second one meanwhile."""
     stub.answer = network(ask=Reply(404))
     early = begun(stub.url, doubtful=True, first_attempt=NOW - timedelta(seconds=89))
-    with pytest.raises(NotSent) as caught:
+    with pytest.raises(Unknown):
         await channel.send(early)
-    assert not caught.value.afresh
     with pytest.raises(NotSent):
         await channel.find(early)
     late = replace(early, first_attempt=NOW - timedelta(seconds=91))
@@ -268,11 +267,13 @@ async def test_after_a_doubt_the_list_is_given_time(channel: Video, stub: Stub) 
 
 
 async def test_a_list_that_was_not_read_begins_no_second_upload(channel: Video, stub: Stub) -> None:
-    """Gone, and nobody could say whether there is a video: the handle stays."""
+    """Gone, and nobody could say whether there is a video: the handle stays, and a doubt too."""
     stub.answer = network(ask=Reply(404), playlistItems=Reply(503))
     with pytest.raises(NotSent) as caught:
         await channel.send(begun(stub.url))
     assert not caught.value.afresh
+    with pytest.raises(Unknown):
+        await channel.send(begun(stub.url, doubtful=True))
 
 
 @pytest.mark.parametrize("handle", [{}, {"session": 1}, {"session": "x", "size": "many"}])
