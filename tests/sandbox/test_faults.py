@@ -28,6 +28,7 @@ ABLE = {
     "bluesky": set(Kind) - {Kind.DUPLICATE},
     "x": set(Kind),
     "facebook": set(Kind),
+    "linkedin": set(Kind),
     "youtube": set(Kind) - {Kind.DUPLICATE},
     "webhook": set(Kind) - {Kind.DUPLICATE, Kind.NO_ID, Kind.EXPIRED_TOKEN},
     "on-call": set(Kind) - {Kind.DUPLICATE, Kind.NO_ID, Kind.EXPIRED_TOKEN},
