@@ -185,7 +185,8 @@ def _in_thread(word: str) -> int:
     return sum(map(_cluster, grapheme.graphemes(word)))
 
 
-_EMOJI_SIGNS = frozenset("\ufe0f\u20e3")  # "show it as a picture", and the frame of a keycap
+# "Show it as a picture", the frame of a keycap, and the five tones of skin.
+_EMOJI_SIGNS = frozenset("\ufe0f\u20e3\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
 _EMOJI_GROUPS = frozenset({"EXTENDED_PICTOGRAPHIC", "REGIONAL_INDICATOR"})
 
 

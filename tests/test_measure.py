@@ -21,8 +21,10 @@ from broadcaster.measure import (
     has_link,
     is_gsm,
     length,
+    links,
     mastodon,
     segments,
+    threads,
     weighted,
 )
 from tests.conftest import SHARED
@@ -215,6 +217,47 @@ def test_a_limit_on_bytes_counts_beside_the_other() -> None:
     """Bluesky also limits the bytes in UTF-8."""
     assert fits("ää", Limits(Measure.GRAPHEMES, 300, bytes_maximum=4))
     assert not fits("ää", Limits(Measure.GRAPHEMES, 300, bytes_maximum=3))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Größe, Übung: 5 €", 17),
+        ("\u0441\u0432\u0456\u0442\u043b\u043e", 6),
+        ("تحذير", 5),
+        ("e\u0301", 2),  # no emoji: each character counts, however it is composed
+        ("🔥", 4),
+        ("⚠️", 6),
+        ("🇩🇪", 8),
+        ("1️⃣", 7),
+        ("👨‍👩‍👧", 18),
+        ("👍🏽", 8),
+        ("1 2 3", 5),  # digits can be emoji, and are none here
+        ("a 🔥 b 🔥", 13),
+        ("https://stadt.example/größe", 27),
+    ],
+)
+def test_threads_counts_an_emoji_as_its_bytes(text: str, expected: int) -> None:
+    """Every other character is one, whatever its script, and a link as long as it is."""
+    assert threads(text) == expected
+
+
+@given(st.text(alphabet="ab ü🔥👨\u200d👩🏽⚠\ufe0f1\u20e3🇩\nح\u0301"))
+def test_threads_counts_words_as_it_counts_texts(text: str) -> None:
+    """Counting word by word is a short cut, and never too low."""
+    whole = 0
+    for cluster in grapheme.graphemes(text):
+        emoji = any(ord(one) > 0x1F000 or one in "⚠\ufe0f\u20e3" for one in cluster)
+        whole += len(cluster.encode()) if emoji else len(cluster)
+    assert whole <= threads(text) <= len(text.encode())
+
+
+def test_a_limit_on_links_counts_distinct_ones() -> None:
+    """Threads takes five; the same link twice is one."""
+    limits = Limits(Measure.THREADS, 500, links_maximum=1)
+    assert fits("https://a.example https://a.example.", limits)
+    assert not fits("https://a.example https://b.example", limits)
+    assert links("kein Link, auch nicht z.B. dortmund.de") == frozenset()
 
 
 def test_a_link_is_what_x_makes_one_of() -> None:
