@@ -88,14 +88,9 @@ class Clips:
         if path.name not in self._making:
             task = asyncio.create_task(self._make(picture, path))
             self._making[path.name] = task
-            task.add_done_callback(lambda done: self._ended(path.name, done))
+            task.add_done_callback(lambda _: self._making.pop(path.name, None))
         await asyncio.shield(self._making[path.name])
         return path
-
-    def _ended(self, name: str, done: asyncio.Task[None]) -> None:
-        self._making.pop(name, None)
-        if not done.cancelled():
-            done.exception()  # nobody may be waiting for it any more
 
     async def close(self) -> None:
         """End what is being made."""
