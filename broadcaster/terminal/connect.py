@@ -13,7 +13,8 @@ import importlib
 import json
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,9 +104,8 @@ async def connect_channel(path: Path, name: str, way: Way, output: Output) -> in
     flow = _flow(config, name, Secrets(path.parent), clock)
     state = secrets.token_urlsafe(24)
     output.say(f"Connecting {name} ({config.channels[name].type}). Nothing is posted.", "bold")
-    _explain(flow, way, state, output)
     try:
-        code = await _code(way, state, output)
+        code = await _code(flow, way, state, output)
         grant = await flow.exchange(code, way.address)
     except Declined as declined:
         output.error(f"Nothing was written: {declined}")
@@ -163,13 +163,20 @@ def _explain(flow: OAuth, way: Way, state: str, output: Output) -> None:
     output.say(f"   {flow.authorize(way.address, state)}")
 
 
-async def _code(way: Way, state: str, output: Output) -> str:
-    """Wait for the code. Raises Declined with the reason where none comes."""
+async def _code(flow: OAuth, way: Way, state: str, output: Output) -> str:
+    """Lead the person there, and wait for the code. Raises Declined where none comes."""
     if way.redirect:
+        _explain(flow, way, state, output)
         output.say("3. Agree, then paste the whole address of the page you were led to:")
         return code_of(sys.stdin.readline().strip(), state)
-    output.say(f"3. Agree there. Waiting to be led back to {way.address}, Ctrl-C to give up.")
-    return await _led_back(way.port, state)
+    async with _landing(way.port, state) as came:
+        _explain(flow, way, state, output)
+        output.say(f"3. Agree. Waiting to be led back to {way.address}; Ctrl-C gives up.")
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                return await came
+        except TimeoutError:
+            raise Declined("nobody was led back in time.") from None
 
 
 def code_of(address: str, state: str) -> str:
@@ -187,15 +194,19 @@ def code_of(address: str, state: str) -> str:
     return given["code"]
 
 
-async def _led_back(port: int, state: str) -> str:
-    """Listen until the network leads a browser back here. Raises Declined, Misuse for the port."""
+@asynccontextmanager
+async def _landing(port: int, state: str) -> AsyncIterator[asyncio.Future[str]]:
+    """Listen where the network leads a browser back to; the code comes, or Declined.
+
+    Raises Misuse where the port cannot be had.
+    """
     came: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def callback(request: web.Request) -> web.Response:
         try:
             code = code_of(str(request.url), state)
         except Declined as declined:
-            if "state" in request.query and request.query["state"] == state and not came.done():
+            if request.query.get("state") == state and not came.done():
                 came.set_exception(declined)
             return web.Response(text=f"Not connected: {declined}", status=400)
         if not came.done():
@@ -208,12 +219,11 @@ async def _led_back(port: int, state: str) -> str:
     await runner.setup()
     try:
         await web.TCPSite(runner, HERE, port).start()
-        async with asyncio.timeout(WAIT_SECONDS):
-            return await came
-    except TimeoutError:
-        raise Declined("nobody was led back in time.") from None
     except OSError as error:
+        await runner.cleanup()
         raise Misuse(f"Cannot listen on port {port}: {error.strerror}. Choose --port.") from None
+    try:
+        yield came
     finally:
         await runner.cleanup()
 

@@ -31,6 +31,7 @@ from tests.terminal.conftest import Daemon, Screen
 # Channels with a flow: the stand-in's network, and the file that is made.
 FLOWS = {
     "city-facebook": ("facebook", "facebook-page-token"),
+    "city-linkedin": ("linkedin", "linkedin-token"),
     "city-youtube-video": ("youtube", "youtube-refresh-token"),
 }
 
@@ -139,6 +140,16 @@ async def test_a_person_who_declines_leaves_everything_as_it_was(
         assert answer.status == 400
     assert await walking == 1
     assert "Nothing was written: the network said: access_denied." in screen.err
+    assert not (config.parent / "facebook-page-token").exists()
+
+
+async def test_a_person_who_never_agrees_is_not_waited_for_for_ever(
+    config: Path, screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time ends it, and nothing is written."""
+    monkeypatch.setattr("broadcaster.terminal.connect.WAIT_SECONDS", 0.05)
+    assert await connect_channel(config, "city-facebook", Way(free_port()), screen.output) == 1
+    assert "Nothing was written: nobody was led back in time." in screen.err
     assert not (config.parent / "facebook-page-token").exists()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from broadcaster.sandbox import SHOWN
 from broadcaster.terminal.proof import NETWORK_OF
 from tests.conftest import REPOSITORY
 
@@ -29,10 +30,11 @@ def test_the_night_goes_as_it_should(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     night = json.loads(done.stdout)
     assert night["as_expected"]
-    assert len(night["checks"]) == 8
+    assert len(night["checks"]) == 13
     fire = night["alerts"][0]
     networks = {NETWORK_OF.get(one["type"], one["type"]) for one in fire["deliveries"]}
-    assert networks == {"mastodon", "bluesky", "x", "webhook", "mail"}
+    assert networks == {*SHOWN}
+    assert {"threads", "facebook", "instagram", "linkedin", "youtube"} < networks
     assert "✓" in done.stderr
     assert "Fenster und Türen schließen" in done.stderr
     assert list(tmp_path.iterdir()) == []
