@@ -36,6 +36,9 @@ async def test_a_drawn_card_is_served_to_everybody_and_for_ever(door: Door) -> N
     assert "immutable" in headers["Cache-Control"]
     status, body, _ = await fetch(door, f"/cards/{digest}.png", "HEAD")
     assert (status, body) == (200, b"")
+    ranged = {"Range": "bytes=0-"}
+    async with door.http.get(f"{door.url}/cards/{digest}.png", headers=ranged) as answer:
+        assert (answer.status, await answer.read()) == (200, data)
 
 
 @pytest.mark.parametrize(
