@@ -26,6 +26,10 @@ from broadcaster.delivery import (
     Unknown,
 )
 from broadcaster.measure import fits, length
+from broadcaster.sandbox import Sandbox
+from broadcaster.sandbox.faults import Fault as SandboxFault
+from broadcaster.sandbox.faults import Kind
+from broadcaster.sandbox.posts import account
 from tests.channels.company_page import (
     IMAGE,
     OLD,
@@ -58,7 +62,10 @@ from tests.channels.stub import (
     serving,
     setup_for,
 )
+from tests.channels.test_little import NASTY
 from tests.conftest import SHARED, shared_path
+from tests.kit import ManualClock
+from tests.sandbox.client import picture as drawn
 
 HANDLE = {"image": IMAGE, "uploaded": NOW.isoformat()}
 WAITING = {"code": "MEDIA_ASSET_WAITING_UPLOAD", "message": "Media asset is waiting upload"}
@@ -1070,3 +1077,131 @@ async def test_a_delivery_without_a_text_is_rejected(
     assert await channel.find(without) is None
     assert await channel.prepare(without) == {}
     assert stub.requests == []
+
+
+# Against the stand-in, which knows nothing of this code
+
+
+STADT = "sandbox-stadt-dortmund"
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """Run the stand-in networks."""
+    running = Sandbox(ManualClock(wall=NOW))
+    await running.start()
+    yield running
+    await running.close()
+
+
+@pytest.fixture
+async def city(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[linkedin.LinkedIn]:
+    """Give a channel to the stand-in, with the clock of both."""
+    settings = linkedin.Settings(
+        organization_id=str(account(STADT).number),
+        access_token_file=keep_secret(tmp_path, "token", STADT),
+        base_url=f"{sandbox.url}/linkedin",
+    )
+    setup = replace(setup_for(tmp_path, "linkedin"), clock=sandbox.posts.clock)
+    one = linkedin.build(setup, settings)
+    yield one
+    await one.close()
+
+
+def seen(sandbox: Sandbox) -> list[str]:
+    """Give what readers see."""
+    return [post.text for post in sandbox.posts.of("linkedin") if not post.deleted]
+
+
+@pytest.mark.parametrize("text", [text for text in NASTY if text.strip()])
+async def test_readers_see_all_of_a_nasty_text(
+    city: linkedin.LinkedIn, sandbox: Sandbox, text: str
+) -> None:
+    """From the channel to the reader, by way of LinkedIn's own reading of it; and it is found."""
+    one = delivery(text=f"{text} Nr. 26-0142/1")
+    if length(f"{text} Nr. 26-0142/1", city.limits) > linkedin.TEXT_MAX:
+        with pytest.raises(Rejected, match="TOO_LONG"):
+            await city.send(one)
+        return
+    receipt = await city.send(one)
+    assert seen(sandbox) == [f"{text} Nr. 26-0142/1"]
+    found = await city.find(one)
+    assert found is not None
+    assert found.remote_id == receipt.remote_id
+    assert not (await city.look(replace(one, receipt=receipt))).altered
+
+
+async def test_a_post_lives_its_life(
+    city: linkedin.LinkedIn, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """With its card: sent, seen, marked as overtaken by an edit, seen as that, taken down."""
+    keep_picture(tmp_path, drawn())
+    one = with_card()
+    one = replace(one, handle=await city.prepare(one))
+    receipt = await city.send(one)
+    assert receipt.note is None
+    one = replace(one, receipt=receipt)
+    assert (await city.look(one)).reason == "LinkedIn is still processing it"
+    await sandbox.posts.clock.sleep(1)
+    assert (await city.look(one)).there
+    mark = correction(str(receipt.remote_id))
+    done = await city.correct(mark)
+    assert seen(sandbox) == [f"{POINTER}\n\n{TEXT}"]
+    assert await city.find(mark) == done
+    assert not (await city.look(one)).altered
+    (post,) = sandbox.posts.of("linkedin")
+    assert [media["alt"] for media in post.media] == ["Karte: Rauch (Hörde)"]
+    await city.retract(receipt)
+    await city.retract(receipt)
+    assert seen(sandbox) == []
+    assert (await city.look(one)).reason == "deleted, or taken down by LinkedIn"
+    assert (await city.probe()).ready
+
+
+async def test_an_edit_that_gets_too_long_becomes_a_comment(
+    city: linkedin.LinkedIn, sandbox: Sandbox
+) -> None:
+    """The old text stays whole, and the pointer stands below it."""
+    text = "x" * (linkedin.TEXT_MAX - 14) + " Nr. 26-0142/1"
+    receipt = await city.send(delivery(text=text))
+    mark = correction(str(receipt.remote_id))
+    done = await city.correct(mark)
+    assert done.note is not None
+    assert seen(sandbox) == [text, POINTER]
+    assert await city.correct(mark) == done
+    assert (await city.look(replace(mark, receipt=done))).there
+
+
+async def test_a_post_that_its_list_hides_is_found_by_its_duplicate(
+    city: linkedin.LinkedIn, sandbox: Sandbox
+) -> None:
+    """The answer was lost, the list is behind, a resend is refused: there is one post, ours."""
+    sandbox.faults.put(
+        SandboxFault(network="linkedin", fault=Kind.LOST_ANSWER, hidden_seconds=3_600)
+    )
+    with pytest.raises(Unknown):
+        await city.send(delivery())
+    assert await city.find(delivery()) is None
+    with pytest.raises(Rejected) as caught:
+        await city.send(delivery())
+    assert caught.value.duplicate
+    found = await city.find(delivery())
+    assert found is not None
+    (post,) = sandbox.posts.of("linkedin")
+    assert found.remote_id == post.id
+
+
+async def test_a_version_that_was_switched_off_is_told(
+    city: linkedin.LinkedIn, sandbox: Sandbox
+) -> None:
+    """Within the year in which it happens, with the key to change."""
+    clock = sandbox.posts.clock
+    assert isinstance(clock, ManualClock)
+    clock.move(300 * 86_400)
+    found = await city.probe()
+    assert found.sentence == "LinkedIn's API version 202608 is switched off."
+    assert found.remedy == (
+        "Set channels.city-linkedin.version to a newer one (YYYYMM), and restart."
+    )
+    with pytest.raises(Rejected, match="version"):
+        await city.send(delivery())
