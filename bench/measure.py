@@ -32,9 +32,10 @@ class Counts:
     burst: int = 1000
     steady_alerts: int = 90
     steady_per_second: float = 30.0
+    cards: int = 2  # how often each sample is drawn
 
 
-QUICK = Counts(1, (2, 4), (0, 5), posts=2, acks=3, burst=20, steady_alerts=6)
+QUICK = Counts(1, (2, 4), (0, 5), posts=2, acks=3, burst=20, steady_alerts=6, cards=1)
 
 
 async def last_arrival(target: Target, sinks: Sinks, *, latency_ms: int, posts: int) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import children, machine, measure, warm
+from bench import cards, children, machine, measure, warm
 from bench.children import Sinks, Target
 from bench.measure import Counts
 from bench.table import Row
@@ -16,6 +16,8 @@ from bench.table import Row
 RATIO_MAX = 1.3
 ACK_SYNCS_MAX = 3.0
 BURST_MIN = 0.5
+CARD_MS_MAX = 100.0
+CARDS_MS_MAX = 500.0
 RESIDENT_MB_MAX = 150.0
 ROUND_TRIP_MS = 50
 START_SECONDS_MAX = 3.0
@@ -61,6 +63,11 @@ class Results:
                 RATIO_MAX,
             ),
             "cold": Row("the same after all connections were dropped", "ms", "one round trip"),
+            "card": Row("a card, drawn in the worker", "ms", target=CARD_MS_MAX),
+            "slowest": Row("the slowest of all samples", "ms"),
+            "alert": Row("cards of an alert: 2 languages, 2 sizes", "ms", target=CARDS_MS_MAX),
+            "worker": Row("worker: start to first card", "s"),
+            "drawing": Row("worker: resident", "MB"),
             "start": Row("start to ready", "s", target=START_SECONDS_MAX),
             "resident": Row("resident, all channel libraries", "MB", target=RESIDENT_MB_MAX),
             "loaded": Row(f"resident after the bursts, {first} webhooks", "MB"),
@@ -101,6 +108,7 @@ async def run(directory: Path, counts: Counts, say: Say) -> Results:
             await _ack(results, pairs[0], sinks, disk)
             await _load(results, pairs[0], sinks)
             await _far(results, far)
+            await _cards(results)
             await _start(results, directory / f"start-{number}", sinks.ports[0])
             results.repeated = sinks.repeated
     return results
@@ -138,6 +146,15 @@ async def _far(results: Results, far: warm.Distance) -> None:
     own, cold, trip = await warm.arrivals(far, results.counts.posts)
     results.rows["warm"].add(own, trip)
     results.rows["cold"].add(cold, trip)
+
+
+async def _cards(results: Results) -> None:
+    measured = await cards.measure(results.counts.cards)
+    results.rows["card"].add(measured.card_ms)
+    results.rows["slowest"].add(measured.slowest_ms)
+    results.rows["alert"].add(measured.alert_ms)
+    results.rows["worker"].add(measured.start_seconds)
+    results.rows["drawing"].add(measured.resident_mb)
 
 
 async def _start(results: Results, directory: Path, port: int) -> None:

@@ -165,12 +165,15 @@ class Words:
     def _too_wide(self, start: int, end: int, room: float) -> bool:
         return (end - start) * _LEAST_WIDTH > room or self._between(start, end) > room
 
+    def _takes_hyphen(self, at: int) -> bool:
+        return self.text[at].isalpha() or self.text[at] == "\u00ad"
+
     def _longest(
         self, start: int, places: Sequence[int], room: float, *, hyphen: bool
     ) -> Line | None:
         """Return the longest head of a word that has room, and its hyphen with it."""
         heads = [
-            Line(start, start + at, hyphen and self.text[start + at - 1].isalpha()) for at in places
+            Line(start, start + at, hyphen and self._takes_hyphen(start + at - 1)) for at in places
         ]
         fitting = bisect_right(heads, room, key=self.width)
         return heads[fitting - 1] if fitting else None

@@ -23,10 +23,7 @@ _NUMBER = re.compile(r"(?<!\w)\+?\d[\d ()/.-]{4,}\d(?!\w)")
 _NUMBER_DIGITS = 6
 _SENTENCE = re.compile("(?:(?<=[^\\W\\d_]{3})\\.|[!?\u061f\u06d4])[)\"'“”»]*(?=\\s+\\S)")
 _HYPHENS = "-\u2010\u2013/"
-_DICTIONARIES = {"de": "de_DE", "en": "en_GB", "pl": "pl_PL", "ro": "ro_RO", "ru": "ru_RU"} | {
-    "tr": "tr_TR",
-    "uk": "uk_UA",
-}
+_TURKISH = re.compile("(?=[bcçdfgğhjklmnprsştvyz][aeıioöuü])", re.IGNORECASE)  # noqa: RUF001
 _LEAST_LETTERS = 3  # on either side of a hyphen
 
 
@@ -92,12 +89,12 @@ def breaks(text: str) -> list[tuple[int, int]]:
 def hyphenation(word: str, language: str) -> list[int]:
     """Return where a word takes a hyphen: its own soft hyphens, or else the dictionary's."""
     soft = [at + 1 for at, one in enumerate(word) if one == "\u00ad"]
-    dictionary = _dictionary(language.partition("-")[0])
-    if soft or dictionary is None:
+    if soft:
         return soft
     places = []
     for letters in re.finditer(r"[^\W\d_]+", word):
-        places += [letters.start() + at for at in dictionary.positions(letters.group())]
+        found = _syllables(letters.group(), language.partition("-")[0])
+        places += [letters.start() + at for at in found]
     return places
 
 
@@ -112,8 +109,17 @@ def anywhere(word: str) -> list[int]:
 
 @cache
 def _dictionary(language: str) -> pyphen.Pyphen | None:
-    name = _DICTIONARIES.get(language)
+    name = pyphen.language_fallback(language)
     return pyphen.Pyphen(lang=name, left=_LEAST_LETTERS, right=_LEAST_LETTERS) if name else None
+
+
+def _syllables(word: str, language: str) -> list[int]:
+    """Return where syllables begin. Turkish ones take one consonant before their vowel."""
+    if language == "tr":
+        ends = range(_LEAST_LETTERS, len(word) - _LEAST_LETTERS + 1)
+        return [found.start() for found in _TURKISH.finditer(word) if found.start() in ends]
+    dictionary = _dictionary(language)
+    return list(dictionary.positions(word)) if dictionary else []
 
 
 def _left_out(one: str) -> bool:

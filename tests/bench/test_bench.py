@@ -41,7 +41,7 @@ def test_a_quick_run_measures_every_row_and_leaves_nothing_running() -> None:
     said: dict[str, Any] = json.loads(done.stdout)
     assert set(said["machine"]) == {"CPU", "cores", "kernel", "Python", "SQLite", "fdatasync p50"}
     assert said["repeated"] == 0
-    assert len(said["rows"]) == 12
+    assert len(said["rows"]) == 17
     for one in said["rows"]:
         measured = one["measured"]
         assert len(measured) == 1, one

@@ -215,6 +215,13 @@ def outcome(spec: Spec) -> tuple[set[str], str]:
     return elements(svg), ""
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_word_wider_than_the_card_is_broken_in_every_language(language: str) -> None:
+    """Whatever hyphenation there is for it, there is a picture."""
+    word = LANGUAGES[language].title.replace(" ", "") * 12
+    draw(changed(LANGUAGES[language], title=word, place=word, action=word))
+
+
 HOSTILE = (
     "</svg><script>alert(1)</script>",
     "&lt; & ]]> <!-- \" ' &#0; &xxe;",

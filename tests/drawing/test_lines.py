@@ -35,12 +35,21 @@ def test_a_word_wider_than_a_line_is_hyphenated_as_german_does() -> None:
     of = words(COMPOUND)
     assert of.broken(9000, Hyphens.NONE) is None
     lines = of.broken(9000, Hyphens.WORDS)
-    assert shown(of, lines) == ["Donaudampfschiff-", "fahrtsgesell-", "schaftskapitän"] or lines
+    assert shown(of, lines) == ["Donaudampf-", "schifffahrtsgesell-", "schaftskapitän"]
     assert lines is not None
     assert all(line.hyphen for line in lines[:-1])
     assert not lines[-1].hyphen
     assert all(of.width(line) <= 9000 for line in lines)
     assert "".join(shown(of, lines)).replace("-", "") == COMPOUND
+
+
+def test_a_soft_hyphen_is_seen_where_a_line_ends() -> None:
+    """And nowhere else: what somebody marked as a place to break is broken there."""
+    of = words("Hochwasser\u00adrückhaltebecken")
+    room = of.width(Line(0, len(of.text))) - 1
+    lines = of.broken(room, Hyphens.WORDS)
+    assert shown(of, lines) == ["Hochwasser\u00ad-", "rückhaltebecken"]
+    assert of.width(Line(0, 11, hyphen=True)) == of.width(Line(0, 10, hyphen=True))
 
 
 def test_a_word_without_syllables_is_broken_at_worst() -> None:

@@ -105,6 +105,9 @@ def test_words_are_hyphenated_as_the_language_does() -> None:
     soft = "Stau\u00adanlage"
     assert [soft[:at] for at in words.hyphenation(soft, "de")] == ["Stau\u00ad"]
     assert words.hyphenation("опасность", "ru")
+    turkish = "Afyonkarahisar"
+    parts = [turkish[:at] for at in words.hyphenation(turkish, "tr")]
+    assert parts == ["Afyon", "Afyonka", "Afyonkara", "Afyonkarahi"]
     assert words.hyphenation("المنزل", "ar") == []
 
 
