@@ -32,6 +32,7 @@ from tests.channels.stub import (
     Stub,
     serving,
 )
+from tests.channels.test_clip import needs_ffmpeg
 from tests.channels.youtube_stub import (
     REFRESH,
     SECRET,
@@ -130,6 +131,7 @@ def grant(**changes: Any) -> str:
     return json.dumps(replace(kept, **changes).to_json())
 
 
+@needs_ffmpeg
 async def test_days_left_are_those_of_the_refresh_token(stub: Stub, tmp_path: Path) -> None:
     """An access token's hour is no reason to worry; seven days of a test screen are."""
     stub.answer = network()
@@ -144,6 +146,7 @@ async def test_days_left_are_those_of_the_refresh_token(stub: Stub, tmp_path: Pa
     assert "consent screen" in str(found.remedy)
 
 
+@needs_ffmpeg
 async def test_a_used_up_quota_is_told_until_midnight_pacific(channel: Video, stub: Stub) -> None:
     """Google says so once; what is left is known then, until its day ends."""
     stub.answer = network(update=error(403, "quotaExceeded"))

@@ -218,6 +218,7 @@ def test_a_text_is_measured_at_its_limit(letter: str, tmp_path: Path) -> None:
     assert not fits(exact + "x", limits)
 
 
+@needs_ffmpeg
 async def test_every_request_keeps_to_the_discovery_document(channel: Video, stub: Stub) -> None:
     """Method, path, parameters and fields of all that is ever asked."""
     stub.answer = network()
@@ -288,6 +289,7 @@ def project(sandbox: Sandbox) -> Any:
     return sandbox._http["youtube"]._access.project  # type: ignore[attr-defined]
 
 
+@needs_ffmpeg
 async def test_a_video_is_posted_corrected_seen_and_deleted(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -481,6 +483,7 @@ async def test_an_unaudited_project_is_told_by_receipt_and_look(
     await channel.close()
 
 
+@needs_ffmpeg
 async def test_a_dead_refresh_token_is_told_before_it_matters(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -192,6 +192,7 @@ async def test_a_clip_that_takes_its_time_is_waited_for_at_the_next_attempt(
     assert handle["size"] == len(CLIP)
 
 
+@needs_ffmpeg
 async def test_an_unaudited_project_ends_private_and_says_so(channel: Video, stub: Stub) -> None:
     """The receipt tells that the public does not see it, and so does the next probe."""
     stub.answer = network(ask=Reply(200, resource(status={"privacyStatus": "private"})))
@@ -457,6 +458,7 @@ async def test_each_error_case_has_its_outcome(
         assert [operation(one) for one in stub.requests].count(name) == 2
 
 
+@needs_ffmpeg
 async def test_a_probe_says_who_we_are_and_what_is_left(channel: Video, stub: Stub) -> None:
     """It posts nothing, and costs one unit of the quota."""
     stub.answer = network()
