@@ -99,11 +99,18 @@ class News:
         self._changed.clear()
 
     def dated(self, alert: Json) -> Json:
-        """Return the alert with the time of each delivery's last change."""
+        """Return the alert with the time of each delivery's last change.
+
+        An answer can be ahead of its event: then it says itself since when it is as it is.
+        """
         deliveries = [
-            one | {"changed": self._times.get(one["id"])} for one in alert.get("deliveries", [])
+            one | {"changed": self._changed_at(one)} for one in alert.get("deliveries", [])
         ]
         return alert | {"deliveries": deliveries}
+
+    def _changed_at(self, one: Mapping[str, Any]) -> str | None:
+        told = self._times.get(one["id"])
+        return told and max(told, str(one.get("since") or ""))
 
 
 async def _again(client: Client, alert: Json) -> Json:

@@ -11,7 +11,7 @@ from aiohttp import web
 from broadcaster.delivery import State
 from broadcaster.terminal import watch
 from broadcaster.terminal.client import Client, Problem
-from broadcaster.terminal.watch import all_out, follow, is_settled, not_out
+from broadcaster.terminal.watch import News, all_out, follow, is_settled, not_out
 from tests.terminal.conftest import Daemon, alert, delivery
 
 OPEN = alert(delivery(state="queued"))
@@ -136,3 +136,12 @@ async def test_events_that_are_not_understood_are_still_news(
     daemon.says("GET", "/v1/alerts/a1", SENT)
     last = await follow(client, OPEN, lambda _: None, seconds=30)
     assert last["deliveries"][0]["state"] == "sent"
+
+
+def test_an_answer_ahead_of_its_event_says_itself_since_when() -> None:
+    """A post that is out is not dated by the try before it."""
+    news = News()
+    news.heard('{"delivery": "d-x", "at": "2026-11-22T02:49:00.100+00:00"}')
+    later = "2026-11-22T02:49:04.100+00:00"
+    shown = news.dated(alert(delivery(since=later), delivery("y", since=later)))
+    assert [one["changed"] for one in shown["deliveries"]] == [later, None]
