@@ -52,7 +52,10 @@ from broadcaster.sandbox.webhook import SANDBOX_WEBHOOK_SECRET
 __all__ = ["SANDBOX_WEBHOOK_SECRET", "Sandbox"]
 
 HOST = "127.0.0.1"
-NETWORKS = ("mastodon", "bluesky", "x", "facebook", "linkedin", "youtube", "webhook")
+NETWORKS = (
+    *("mastodon", "bluesky", "x", "threads", "facebook", "instagram", "linkedin", "youtube"),
+    webhook.NAME,
+)
 SHOWN = (*NETWORKS, mail.NAME)
 EVERY = (*SHOWN, on_call.NAME)
 LISTS = frozenset(NETWORKS) - {webhook.NAME}  # have a list of own posts
