@@ -15,7 +15,7 @@ from broadcaster.channels import Setup
 from broadcaster.delivery import Delivery, Failure, Media, NotSent, Unknown
 
 SHARE = 0.45  # of an attempt, for the upload: the rest of it is for the post
-REST_SECONDS_MIN = 2.0
+REST_SHARE_MIN = 0.3  # of an attempt, which a post gets whatever the upload took
 REFUSALS_MAX = 2  # of the post, for its card: then it goes without
 REMEMBERED = 256  # deliveries
 
@@ -77,12 +77,15 @@ class Uploads:
         if begun is None:
             return whole
         used = asyncio.get_running_loop().time() - begun
-        return min(whole, max(whole - used, REST_SECONDS_MIN))
+        return min(whole, max(whole - used, whole * REST_SHARE_MIN))
 
     async def in_the_rest(self, delivery: Delivery, post: Awaitable[_T]) -> _T:
         """Post within what is left of the attempt. Raises Unknown when that is over."""
+        rest = self.rest_seconds(delivery)
+        if rest == self._setup.timing.attempt_seconds:  # the whole of it: that has its own end
+            return await post
         try:
-            async with asyncio.timeout(self.rest_seconds(delivery)):
+            async with asyncio.timeout(rest):
                 return await post
         except TimeoutError:
             raise Unknown("the time limit was reached after the request had begun") from None
