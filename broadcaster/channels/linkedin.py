@@ -74,6 +74,7 @@ CARRIES = Carries()
 TEXT_MAX = 3_000
 BEFORE_INTENT = timedelta(seconds=120)  # how far before the intent a read-back looks
 UPLOAD_SHARE = 0.5  # of an attempt: the rest is for the post
+REFRESH_SHARE = 0.2  # the same
 PROCESSING = timedelta(seconds=5)  # then the text goes without the picture
 NAMED_MAX = 1_000
 REFRESH_AHEAD = timedelta(days=10)
@@ -342,7 +343,8 @@ class LinkedIn:
 def build(setup: Setup, settings: Settings) -> LinkedIn:
     """Build the channel. Raises ValueError for a secret that cannot be read."""
     given = setup.secrets.read(settings.access_token_file)
-    flow = _flow(setup, settings)
+    # A token that is still good must not keep an alert waiting while a new one is asked for.
+    flow = _flow(setup, settings, REFRESH_SHARE)
     renews = flow is not None and Grant.read(given).refresh_token is not None
     tokens = Tokens(
         setup.state_directory / f"{setup.config.name}.token",
@@ -364,12 +366,14 @@ def oauth(setup: Setup, settings: Settings) -> OAuth:
     return OAuth(flow.authorize, flow.exchange, settings.access_token_file, ADVICE)
 
 
-def _flow(setup: Setup, settings: Settings) -> Flow | None:
+def _flow(setup: Setup, settings: Settings, share: float = 1.0) -> Flow | None:
     if settings.client_id is None or settings.client_secret_file is None:
         return None
     secret = setup.secrets.read(settings.client_secret_file)
     url = settings.token_url.rstrip("/")
-    return Flow(setup.timing, setup.clock, url, settings.client_id, secret)
+    limit = setup.timing.attempt_seconds * share
+    timing = setup.timing.model_copy(update={"attempt_seconds": limit})
+    return Flow(timing, setup.clock, url, settings.client_id, secret)
 
 
 def _shown(delivery: Delivery) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from openapi_core.exceptions import OpenAPIError
 from pydantic import ValidationError
 
 from broadcaster.channels import linkedin, little
+from broadcaster.clock import SystemClock
 from broadcaster.delivery import (
     Delivery,
     Failure,
@@ -36,6 +37,7 @@ from tests.channels.company_page import (
     POINTER,
     POST,
     SECRET,
+    SHORT,
     TOKEN,
     US,
     Napping,
@@ -966,6 +968,16 @@ async def test_a_token_is_renewed_ahead(stub: Stub, tmp_path: Path) -> None:
         "/rest/posts",
     ]
     assert channel._api.tokens.days_left == pytest.approx(300)
+    await channel.close()
+
+
+async def test_a_renewal_that_hangs_holds_up_no_post(stub: Stub, tmp_path: Path) -> None:
+    """The token is still good; it is renewed the next time."""
+    channel = with_app(stub, tmp_path, grant(expires=(NOW + timedelta(days=9)).isoformat()))
+    stub.answer = lambda one: Fault.HANG if "/oauth/" in one.path else named()
+    started = SystemClock().elapsed()
+    assert (await channel.send(delivery())).remote_id == POST
+    assert SystemClock().elapsed() - started < SHORT.attempt_seconds / 2
     await channel.close()
 
 
