@@ -31,6 +31,8 @@ from tests.terminal.conftest import Daemon, Screen
 # Channels with a flow: the stand-in's network, and the file that is made.
 FLOWS = {
     "city-facebook": ("facebook", "facebook-page-token"),
+    "city-threads": ("threads", "threads-token"),
+    "city-instagram": ("instagram", "instagram-token"),
     "city-linkedin": ("linkedin", "linkedin-token"),
     "city-youtube-video": ("youtube", "youtube-refresh-token"),
 }
@@ -175,6 +177,7 @@ async def test_a_code_that_is_not_exchanged_is_said(config: Path, screen: Screen
         ("city-mastodon", "mastodon-token (access_token_file) (chmod 600)"),
         ("fire-brigade", "fire-brigade-secret (secret_file)"),
         ("city-youtube", "there is nothing to connect"),
+        ("x", "x cannot be connected: its four files of OAuth 1.0a"),
     ],
 )
 async def test_where_nobody_is_walked_the_sentence_says_what_to_do(
