@@ -31,7 +31,8 @@ _HEAD = struct.Struct("!cI")  # what it is, and how many bytes follow
 _READY, _PICTURE, _FAULT = b"r", b"p", b"f"
 _PLACE = Path(__file__).resolve().parents[1]  # where the worker finds this package
 _WARM_WITH = Spec("de", "alert", "Severe", "Fire", "ÜBUNG", *("Großbrand خطر Опасность",) * 7)
-# A word too wide for any card has the dictionary of its language read, which may take 0.3 s.
+# A word too wide for any card has the dictionary of its language read, which may take 0.3 s: while
+# nobody asks for anything.
 _HYPHENATED = [
     replace(_WARM_WITH, language=language, title="W" * 80, width=320, height=320)
     for language in ("de", "en", "uk", "pl", "ro", "ru")
@@ -174,10 +175,10 @@ def main() -> None:
     threading.Thread(target=_listen, args=(sys.stdin.buffer, asked), daemon=True).start()
     _drawn(_WARM_WITH.to_json().encode(), templates)
     _say(answers, _READY, b"")
-    for spec in _HYPHENATED:
-        if asked.empty():
-            _drawn(spec.to_json().encode(), templates)
+    unread = list(_HYPHENATED)
     while True:
+        while unread and asked.empty():
+            _drawn(unread.pop(0).to_json().encode(), templates)
         _say(answers, *_drawn(asked.get(), templates))
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from bench.cards import write_docs
 from bench.samples import LANGUAGES, OTHERS, SIZES
 from tests.conftest import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
+FAR = 64  # of 256 shades: less is the edge of a letter, as another processor rounds it
+ROUNDED = 0.0001  # of all pixels
 NAMES = {f"{name}-{width}x{height}.png" for name in LANGUAGES | OTHERS for width, height in SIZES}
 
 
@@ -30,4 +32,6 @@ def test_the_docs_show_cards_as_they_are_drawn_now(tmp_path: Path) -> None:
     write_docs(tmp_path)
     for name in NAMES:
         with Image.open(tmp_path / name) as now, Image.open(DOCS / "cards" / name) as shown:
-            assert now.convert("RGB").tobytes() == shown.convert("RGB").tobytes(), name
+            apart = ImageChops.difference(now.convert("L"), shown.convert("L"))
+        far = sum(apart.histogram()[FAR:])
+        assert far < ROUNDED * apart.width * apart.height, name
