@@ -33,6 +33,7 @@ TABLES: dict[str, dict[str, Any]] = {
     "apprise": {"kind": "chat", "url_file": "url"},
     "youtube": {"channel_id": "UC0123456789abcdefghijkl"},
     "facebook": {"page_id": "4711", "access_token_file": "token"},
+    "linkedin": {"organization_id": "4711", "access_token_file": "token"},
 }
 
 
