@@ -48,6 +48,15 @@ SECRETS = {
     "x-access-token": f"1234-{CANARY}",
     "x-access-token-secret": CANARY,
     "x-bearer-token": CANARY,
+    **dict.fromkeys(
+        (
+            *("threads-token", "threads-app-secret", "facebook-page-token", "facebook-app-secret"),
+            *("instagram-token", "instagram-app-secret", "linkedin-token"),
+            *("linkedin-client-secret", "youtube-client-secret", "youtube-refresh-token"),
+            "youtube-api-key",
+        ),
+        CANARY,
+    ),
     "pager-url": f"json://{CANARY}@pager.example.org/one",
     "second-pager-url": f"json://{CANARY}@pager.example.org/two",
 }
@@ -114,8 +123,9 @@ def test_the_example_loads(tmp_path: Path, *, whole: bool) -> None:
     keep(tmp_path, SECRETS)
     text = example(whole=whole).replace("/etc/broadcaster/templates", str(tmp_path))
     parts = prepare(written(tmp_path, text))
-    names = ["city-mastodon", "city-bluesky", "press-mail", "fire-brigade", "x"]
-    assert list(parts.channels) == names
+    names = ["mastodon", "bluesky", "threads", "facebook", "instagram", "linkedin", "youtube"]
+    others = ["press-mail", "fire-brigade", "x"]
+    assert list(parts.channels) == [*(f"city-{name}" for name in names), *others]
     assert [target.name for target in parts.targets] == ["duty officer", "head of operations"]
     assert [target.after for target in parts.targets] == [timedelta(0), timedelta(seconds=120)]
 
@@ -133,7 +143,8 @@ def test_what_the_example_gives_as_defaults_are_the_defaults() -> None:
             f"broadcaster.channels.{plain.channels[name].type}", fromlist=["Settings"]
         )
         defaults = {key: one.default for key, one in kind.Settings.model_fields.items()}
-        for key, value in whole.channels[name].settings.items():
+        for key, given in whole.channels[name].settings.items():
+            value = tuple(given) if isinstance(given, list) else given
             if defaults[key] is not None and key not in plain.channels[name].settings:
                 assert value == defaults[key], f"channels.{name}.{key}"
 

@@ -102,7 +102,7 @@ class Operator:
     def __init__(self, setup: Setup, settings: Settings, api_key: str | None) -> None:
         self.config = setup.config
         self.carries = setup.config.carries or CARRIES
-        self.template = setup.config.template or "post"
+        self.template = setup.config.template or "youtube"
         self.account = settings.channel_id
         channel = f"https://www.youtube.com/channel/{settings.channel_id}"
         self.by_hand: str | None = f"{channel}/community?show_create_dialog=1"

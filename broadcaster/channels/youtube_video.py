@@ -94,7 +94,7 @@ class Video:
     ) -> None:
         self.config = setup.config
         self.carries = carries
-        self.template = setup.config.template or "post"
+        self.template = setup.config.template or "youtube"
         self.account = f"{wanted.channel_id} (videos)"  # its posts may be a channel beside this one
         self._setup = setup
         self._wanted = wanted
