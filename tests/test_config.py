@@ -143,8 +143,8 @@ def test_what_the_example_gives_as_defaults_are_the_defaults() -> None:
             f"broadcaster.channels.{plain.channels[name].type}", fromlist=["Settings"]
         )
         defaults = {key: one.default for key, one in kind.Settings.model_fields.items()}
-        for key, given in whole.channels[name].settings.items():
-            value = tuple(given) if isinstance(given, list) else given
+        for key, said in whole.channels[name].settings.items():
+            value = tuple(said) if isinstance(said, list) else said
             if defaults[key] is not None and key not in plain.channels[name].settings:
                 assert value == defaults[key], f"channels.{name}.{key}"
 
