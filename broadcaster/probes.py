@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -141,7 +142,7 @@ async def probed(channel: Channel) -> Readiness:
         sentence = f"The network did not answer within {PROBE_SECONDS_MAX:g} s."
         return Readiness(False, sentence, "Look again later, or at the network's status page.")
     if isinstance(found, Readiness):
-        return found
+        return _addressed(found, channel.config.name)
     kind = type(found).__name__  # its text may hold anything, a secret too
     log.error("probe_failed", channel=channel.config.name, error=kind)
     sentence = f"The channel could not be examined: an unexpected {kind}."
@@ -153,3 +154,9 @@ async def probed(channel: Channel) -> Readiness:
 def _named(identity: Mapping[str, str]) -> str:
     handle, where = identity.get("handle") or identity.get("id"), identity.get("server")
     return f"{handle} on {where} (id {identity.get('id')})"
+
+
+def _addressed(found: Readiness, name: str) -> Readiness:
+    """Let a remedy that names a command name this channel in it."""
+    remedy = found.remedy and re.sub(r"\bNAME\b", name, found.remedy)
+    return replace(found, remedy=remedy)

@@ -361,3 +361,10 @@ async def test_a_connection_is_kept_warm_whatever_comes_of_it(sqlite_store: Stor
             for _ in range(3):
                 clock.gate.release()
     assert 45.0 in clock.waits
+
+
+async def test_a_remedy_names_the_channel_it_is_for() -> None:
+    """What is to be typed can be copied as it is."""
+    lost = Readiness(False, "The token is over.", "Connect it: broadcaster channels connect NAME.")
+    found = await probed(Probed("city-threads", found=[lost]))
+    assert found.remedy == "Connect it: broadcaster channels connect city-threads."
