@@ -155,6 +155,18 @@ def test_the_mark_of_an_exercise_is_on_every_side(name: str, size: tuple[int, in
     assert COLOURS.module.mark_band == "#ffd400"
 
 
+@pytest.mark.parametrize(
+    ("language", "mark", "note"),
+    [("de", "ÜBUNG", "Dies ist eine Übung. Ganz."), ("ar", "إنذار تجريبي", "هذا إنذار تجريبي.")],
+)
+def test_the_mark_stays_in_its_sign(language: str, mark: str, note: str) -> None:
+    """Neither the dots of a capital nor the tails of Arabic letters are cut off."""
+    picture = seen(replace(LANGUAGES[language], mark=mark, note=note))
+    for box in ((350, 0, 850, 3), (350, 80, 850, 83)):
+        assert picture.crop(box).getcolors() == [(1500, (255, 212, 0))]
+    assert len(picture.crop((350, 20, 850, 60)).getcolors(1 << 20) or ()) > 2
+
+
 def test_the_mark_is_the_word_itself() -> None:
     """Another mark is another picture, in the sign and nowhere else."""
     exercise, test = (seen(replace(OTHERS["exercise"], mark=mark)) for mark in ("ÜBUNG", "PROBE"))
