@@ -4,12 +4,12 @@ Answers follow the reference PDS: putRecord with `swapRecord: null` creates and 
 (InvalidSwap if the record is there), the same record put again without it is a no-op without
 `commit`, createRecord on a key that is taken is a 500, and a record key must be a TID. The CID is
 the real one: sha256 over the record in DAG-CBOR. Any app password that begins `sandbox-` opens the
-account of the handle it comes with.
+account of the handle it comes with. The public's view of posts, which is another server's, is here
+too.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import grapheme
-import libipld
 from aiohttp.web import Request, Response, UrlDispatcher
 
 from broadcaster.clock import Clock
 from broadcaster.sandbox.answers import Answers, Window, answer, as_object
+from broadcaster.sandbox.bluesky_blob import UPLOAD_BYTES_MAX, Blobs, cid_of, embed_fault
 from broadcaster.sandbox.bluesky_session import Refused, Sessions, did_of
 from broadcaster.sandbox.faults import CALL, Faults, On, Stage, possible
 from broadcaster.sandbox.looks import Look
@@ -37,6 +37,8 @@ GRAPHEMES_MAX = 300
 BYTES_MAX = 3000
 LANGUAGES_MAX = 3
 PAGE, PAGE_MAX = 50, 100
+POSTS_MAX = 25
+VERSION = "0.4.217"
 
 _TID = re.compile(r"[234567abcdefghij][234567abcdefghijklmnopqrstuvwxyz]{12}\Z")
 _TID_LETTERS = "234567abcdefghijklmnopqrstuvwxyz"
@@ -48,6 +50,7 @@ def channel(url: str) -> str:
 [channels.city-bluesky]
 type = "bluesky"
 base_url = {json.dumps(url)}
+public_api = {json.dumps(url)}
 handle = "{HANDLE}"
 app_password_file = "{PASSWORD_FILE}"
 
@@ -57,12 +60,6 @@ app_password_file = "{PASSWORD_FILE}"
 def secrets() -> dict[str, str]:
     """Return the secret files that the table names."""
     return {PASSWORD_FILE: f"{PREFIX}app-password"}
-
-
-def cid_of(record: Mapping[str, Any]) -> str:
-    """Return the content id of a record without links or bytes: CIDv1, dag-cbor, sha256."""
-    digest = hashlib.sha256(libipld.encode_dag_cbor(record)).digest()
-    return str(libipld.encode_cid(b"\x01\x71\x12\x20" + digest))
 
 
 def tid(microseconds: int, clock_id: int = 0) -> str:
@@ -85,7 +82,7 @@ class Bluesky:
     def __init__(self, posts: Posts, clock: Clock, pictures: Pictures) -> None:
         self._posts = posts
         self._clock = clock
-        self._pictures = pictures
+        self._blobs = Blobs(pictures)
         self._window = Window(5000, 3600, clock)
         self._sessions = Sessions(clock)
         self._last_tid = 0
@@ -105,6 +102,10 @@ class Bluesky:
         router.add_post(f"{server}createSession", stage.on(On.LOGIN, self.create_session))
         router.add_post(f"{server}refreshSession", stage.on(On.LOGIN, self.refresh_session))
         router.add_get(f"{server}getSession", stage.on(On.READ, self.get_session))
+        view = f"/{NAME}/xrpc/app.bsky.feed.getPosts"
+        router.add_get(f"/{NAME}/xrpc/_health", self.health)
+        router.add_get(view, stage.on(On.READ, self.get_posts))
+        router.add_post(f"{repo}uploadBlob", stage.on(On.PREPARE, self.upload_blob))
         router.add_post(f"{repo}putRecord", stage.on(On.CREATE, self.put_record))
         router.add_post(f"{repo}createRecord", stage.on(On.CREATE, self.create_record))
         router.add_post(f"{repo}deleteRecord", stage.on(On.DELETE, self.delete_record))
@@ -147,6 +148,47 @@ class Bluesky:
         name = account(handle).name
         return answer({"did": did_of(handle), "handle": handle, "displayName": name})
 
+    async def health(self, _request: Request) -> Response:
+        """_health: whether the server is there at all."""
+        return answer({"version": VERSION})
+
+    async def upload_blob(self, request: Request) -> Response:
+        """com.atproto.repo.uploadBlob: bytes, until a record names them."""
+        try:
+            self._sessions.handle(request)
+        except Refused as refused:
+            return refused.answer
+        data = await request.read()
+        if len(data) > UPLOAD_BYTES_MAX:
+            return _error(413, "PayloadTooLarge", "request entity too large")
+        blob = self._blobs.keep(data, request.content_type)
+        return answer({"blob": blob}, headers=self._headers())
+
+    async def get_posts(self, request: Request) -> Response:
+        """app.bsky.feed.getPosts: what the public sees; what it does not is left out."""
+        uris = request.query.getall("uris", [])
+        if not 1 <= len(uris) <= POSTS_MAX:
+            return _invalid(f"Error: uris must have between 1 and {POSTS_MAX} elements")
+        found = (self._posts.public(NAME, uri) for uri in uris)
+        return answer({"posts": [self._view(post) for post in found if post]})
+
+    def _view(self, post: Post) -> dict[str, Any]:
+        handle = post.details["handle"]
+        answering = [one for one in self._posts.of(NAME) if one.reply_to == post.id]
+        author = {"did": did_of(handle), "handle": handle, "labels": []}
+        return {
+            "uri": post.id,
+            "cid": post.details["cid"],
+            "author": author | {"displayName": post.account.name},
+            "record": post.details["record"] | {"text": post.text},
+            "indexedAt": post.created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+            "replyCount": sum(not one.deleted for one in answering),
+            "repostCount": 0,
+            "likeCount": 0,
+            "quoteCount": 0,
+            "labels": [],
+        }
+
     async def put_record(self, request: Request) -> Response:
         """com.atproto.repo.putRecord."""
         return await self._write(request, overwrites=True)
@@ -167,6 +209,8 @@ class Bluesky:
         self._posts.name(NAME, request[CALL], str(rkey))
         if wrong := _wrong(body, handle, rkey):
             return wrong
+        if missing := self._blobs.missing(body["record"]):
+            return _error(400, "BlobNotFound", f"Could not find blob: {missing}")
         cid, uri = cid_of(body["record"]), f"at://{did_of(handle)}/{COLLECTION}/{rkey}"
         before = self._posts.get(NAME, uri)
         if before and (answered := _met(before, body, cid, overwrites=overwrites)):
@@ -190,6 +234,7 @@ class Bluesky:
             language=languages[0],
             key=uri.rpartition("/")[2],
             reply_to=(reply.get("parent") or {}).get("uri"),
+            media=self._blobs.media(record),
             details={"record": record, "cid": cid, "handle": handle},
         )
 
@@ -312,7 +357,8 @@ def _record_fault(record: object) -> str | None:
         return f"Record/text must not be longer than {GRAPHEMES_MAX} graphemes"
     if len(record.get("langs") or []) > LANGUAGES_MAX:
         return f"Record/langs must not have more than {LANGUAGES_MAX} elements"
-    return _created_fault(record.get("createdAt")) or _reply_fault(record.get("reply"))
+    faults = _created_fault(record.get("createdAt")) or _reply_fault(record.get("reply"))
+    return faults or embed_fault(record)
 
 
 def _created_fault(created: object) -> str | None:

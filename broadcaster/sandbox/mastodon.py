@@ -2,6 +2,7 @@
 
 What it answers follows Mastodon 4.5: bodies of errors, HTML content, paging by id, and the
 X-RateLimit-* headers. An Idempotency-Key holds for an hour per account; the text is not compared.
+What the public may see can be read without a token, as on most servers.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from broadcaster.clock import Clock
 from broadcaster.sandbox.answers import Answers, Window, answer, as_object
 from broadcaster.sandbox.faults import CALL, Faults, On, Stage, possible
 from broadcaster.sandbox.looks import Look
+from broadcaster.sandbox.mastodon_media import ALT_MAX, BYTES_MAX, Attachment, Attachments
 from broadcaster.sandbox.pictures import Pictures
 from broadcaster.sandbox.posts import PREFIX, Account, Post, Posts, account, is_text
 
@@ -86,7 +88,7 @@ class Mastodon:
     def __init__(self, posts: Posts, clock: Clock, pictures: Pictures) -> None:
         self._posts = posts
         self._clock = clock
-        self._pictures = pictures
+        self._attachments = Attachments(pictures, clock)
         self._window = Window(300, 300, clock)
         self._last_id = 0
         self.answers = Answers(
@@ -103,6 +105,9 @@ class Mastodon:
         """Put the network's addresses under /mastodon."""
         stage = Stage(NAME, self._posts, faults, self.answers)
         api = f"/{NAME}/api"
+        router.add_get(f"/{NAME}/health", self.health)
+        router.add_post(f"{api}/v2/media", stage.on(On.PREPARE, self.upload))
+        router.add_get(f"{api}/v1/media/{{id}}", stage.on(On.READ, self.media))
         router.add_post(f"{api}/v1/statuses", stage.on(On.CREATE, self.create))
         router.add_get(f"{api}/v1/statuses/{{id}}", stage.on(On.READ, self.read))
         router.add_get(f"{api}/v1/statuses/{{id}}/source", stage.on(On.READ, self.source))
@@ -114,21 +119,53 @@ class Mastodon:
             router.add_get(f"{api}/{version}/instance", instance)
             router.add_get(f"{api}/{version}/instance/", instance)
 
+    async def health(self, _request: Request) -> Response:
+        """GET /health: whether the server is there at all."""
+        return Response(text="OK")
+
+    async def upload(self, request: Request) -> Response:
+        """POST /api/v2/media."""
+        author = _author(request)
+        if not author:
+            return _error("The access token is invalid", 401)
+        return await self._attachments.upload(request, author, self._sandbox)
+
+    async def media(self, request: Request) -> Response:
+        """GET /api/v1/media/{id}."""
+        author = _author(request)
+        if not author:
+            return _error("The access token is invalid", 401)
+        return self._attachments.state(request.match_info["id"], author, self._sandbox)
+
+    @property
+    def _sandbox(self) -> str:
+        return self.url.removesuffix(f"/{NAME}")
+
     async def create(self, request: Request) -> Response:
         """POST /api/v1/statuses, as a form or as JSON."""
         author = _author(request)
         if not author:
             return _error("The access token is invalid", 401)
-        fields = await _fields(request)
+        fields, identities = await _fields(request)
         key = request.headers.get("Idempotency-Key")
         self._posts.name(NAME, request[CALL], key or fields.get("status", ""))
         if key and (before := self._repeated(author, key)):
             return _error("Record not found", 404) if before.deleted else self._answer(before)
         if fault := self._fault(fields):
             return fault
+        media = self._attachments.wanted(identities, author)
+        if isinstance(media, Response):
+            return media
         post = self._post(author, fields, key)
+        self._attach(post, media)
         self._posts.add(post, (author.handle, key) if key else None)
         return self._answer(post)
+
+    def _attach(self, post: Post, media: list[Attachment]) -> None:
+        for one in media:
+            one.attached = True
+            post.media.append({"id": one.picture, "alt": one.alt})
+        post.details["attachments"] = media
 
     def _repeated(self, author: Account, key: str) -> Post | None:
         before = self._posts.marked(NAME, (author.handle, key))
@@ -171,9 +208,14 @@ class Mastodon:
         )
 
     async def read(self, request: Request) -> Response:
-        """GET /api/v1/statuses/{id}: what the public may see, with or without a token."""
+        """GET /api/v1/statuses/{id}: what the public may see; its author sees what is hidden."""
         post = self._posts.get(NAME, request.match_info["id"])
-        return self._answer(post) if post else _error("Record not found", 404)
+        if not post or (post.concealed and post.account != _author(request)):
+            return _error("Record not found", 404)
+        # Counted here alone: in a long list it would take longer than the list.
+        replies = [one for one in self._posts.of(NAME) if one.reply_to == post.id]
+        counts = {"replies_count": sum(not one.deleted for one in replies)}
+        return answer(self._status(post) | counts, headers=self._headers())
 
     async def source(self, request: Request) -> Response:
         """GET /api/v1/statuses/{id}/source: the text as it was written."""
@@ -234,7 +276,7 @@ class Mastodon:
                 "max_media_attachments": 4,
                 "characters_reserved_per_url": CHARACTERS_PER_LINK,
             },
-            "media_attachments": {"description_limit": 1500, "image_size_limit": 16_777_216},
+            "media_attachments": {"description_limit": ALT_MAX, "image_size_limit": BYTES_MAX},
         }
         body = {
             "domain": host,
@@ -268,12 +310,15 @@ class Mastodon:
             "replies_count": 0,
             "reblogs_count": 0,
             "favourites_count": 0,
-            "edited_at": None,
+            "edited_at": _iso(self._clock.now()) if post.edited else None,
             "content": content(post.text),
             "reblog": None,
             "application": {"name": "sandbox", "website": None},
             "account": author,
-            "media_attachments": [],
+            "media_attachments": [
+                self._attachments.to_json(one, self._sandbox)
+                for one in post.details.get("attachments", [])
+            ],
             "mentions": [],
             "tags": [],
             "emojis": [],
@@ -322,11 +367,17 @@ def _author(request: Request) -> Account | None:
     return account(token) if scheme == "Bearer" and token.startswith(PREFIX) else None
 
 
-async def _fields(request: Request) -> dict[str, str]:
+async def _fields(request: Request) -> tuple[dict[str, str], list[str]]:
+    """Return the fields of a new status, and the ids of its media beside them."""
     if request.content_type == "application/json":
         body = as_object(await request.read()) or {}
-        return {name: str(value) for name, value in body.items() if value is not None}
-    return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+        given = body.pop("media_ids", None)
+        media = given if isinstance(given, list) else []
+        fields = {name: str(value) for name, value in body.items() if value is not None}
+        return fields, [str(one) for one in media]
+    form = await request.post()
+    fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    return fields, [str(one) for one in form.getall("media_ids[]", [])]
 
 
 def _in_page(post: Post, query: Mapping[str, str]) -> bool:
