@@ -253,6 +253,7 @@ _NOT_CHANNELS = frozenset(
         "pictures",
         "pool",
         "statuses",
+        "threads_container",
         "tokens",
         "wire",
         "x_answer",

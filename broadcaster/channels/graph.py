@@ -28,6 +28,7 @@ _BLOCKED = 368
 _REPEATED = 1404082  # subcode of 368
 _PARAMETER = 100
 _NOT_THERE = 33  # subcode of 100
+_GONE = frozenset({24, 803})  # 24: Threads and Instagram
 _TOKEN = frozenset({102, 104, 190, 2500})
 _PERMISSION = frozenset({3, 10, *range(200, 300)})
 _THROTTLED = frozenset({4, 17, 32, 341, 613, *range(80000, 80100)})
@@ -133,8 +134,8 @@ def person(problem: Problem, who: str) -> Person | None:
 def is_gone(answer: http.Answer) -> bool:
     """Say whether Graph tells that the object is not there (or not for us: it tells no more)."""
     problem = Problem.of(answer)
-    gone = (problem.code, problem.subcode) == (_PARAMETER, _NOT_THERE) or problem.code == 803
-    return 400 <= answer.status < 500 and gone
+    is_missing = (problem.code, problem.subcode) == (_PARAMETER, _NOT_THERE)
+    return 400 <= answer.status < 500 and (is_missing or problem.code in _GONE)
 
 
 def is_permission(answer: http.Answer) -> bool:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from typing import Annotated, Any, Literal, Self
 
@@ -31,6 +30,14 @@ from broadcaster.channels import (
 )
 from broadcaster.channels.containers import Container, Steps, Ways, permalink
 from broadcaster.channels.meta_login import Login
+from broadcaster.channels.threads_container import (
+    Handle,
+    broken,
+    error_of,
+    is_not_ready,
+    names_picture,
+    without_card,
+)
 from broadcaster.channels.tokens import OAuth, Tokens
 from broadcaster.clock import Clock
 from broadcaster.config import Carries, Table
@@ -72,8 +79,6 @@ ADVICE = (
     "The app at developers.facebook.com needs the use case Threads API, its own Threads app id and"
     " secret, and this redirect address; the account needs a role in the app, or the app a review."
 )
-_PASSING = frozenset({"", "UNKNOWN"})  # what a container in error says when it says nothing
-_MEDIA_NOT_FOUND = 24  # seen where a container is asked for the moment after it was made
 
 ReplyControl = Literal[
     "everyone", "accounts_you_follow", "mentioned_only", "parent_post_author_only", "followers_only"
@@ -99,36 +104,6 @@ class Settings(Table):
         if (self.app_id is None) != (self.app_secret_file is None):
             raise ValueError("app_id and app_secret_file go together: give both, or neither")
         return self
-
-
-@dataclass(frozen=True, slots=True)
-class _Handle:
-    """What `prepare` has made. `made` counts the time that a picture is taking."""
-
-    container: str
-    picture: bool = False
-    made: datetime | None = None
-    note: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        made = self.made.isoformat() if self.made else None
-        return {
-            "container": self.container,
-            "picture": self.picture,
-            "made": made,
-            "note": self.note,
-        }
-
-    @classmethod
-    def of(cls, delivery: Delivery) -> _Handle:
-        """Read it back. Raises NotSent(afresh) for one that is none."""
-        kept = delivery.handle or {}
-        container, note = kept.get("container"), kept.get("note")
-        if not graph.is_id(container):
-            raise NotSent("what was prepared names no container", afresh=True)
-        made = graph.moment(kept.get("made"))
-        text = note if isinstance(note, str) else None
-        return cls(str(container), kept.get("picture") is True, made, text)
 
 
 class Threads:
@@ -174,7 +149,7 @@ class Threads:
             text="text",
             lists=(f"{self._user}/threads", f"{self._user}/replies"),
             publish_failure=self._publish_failure,
-            broken=_broken,
+            broken=broken,
         )
 
     async def prepare(self, delivery: Delivery) -> Mapping[str, Any]:
@@ -187,7 +162,7 @@ class Threads:
 
     async def send(self, delivery: Delivery) -> Receipt:
         """Publish the container once it is ready."""
-        handle = _Handle.of(delivery)
+        handle = Handle.of(delivery)
         with self._steps.second(delivery):
             found = await self._steps.settled(delivery, handle.container, SETTLE_SHARE)
             if handle.picture and (why := self._spoilt(found, handle)):
@@ -199,7 +174,7 @@ class Threads:
         """Ask the container whether it was published, and the account's lists which post it is."""
         if delivery.handle is None:
             return None
-        handle = _Handle.of(delivery)
+        handle = Handle.of(delivery)
         return await self._steps.find(delivery, handle.container, handle.note)
 
     async def probe(self) -> Readiness:
@@ -254,7 +229,7 @@ class Threads:
 
     # The first step
 
-    async def _made(self, delivery: Delivery, message: Message) -> _Handle:
+    async def _made(self, delivery: Delivery, message: Message) -> Handle:
         """Make a container, leaving out what Threads refuses of it: the card, or the reply."""
         card, notes = self._card(delivery, message)
         reply = delivery.reply_to.remote_id if delivery.reply_to else None
@@ -265,20 +240,20 @@ class Threads:
                 why = await self._refused_picture(delivery, str(made)) if card else None
                 if why is None:
                     note = "; ".join(notes) or None
-                    return _Handle(str(made), card is not None, self._clock.now(), note)
-                card, notes = None, [*notes, _without_card(why)]
+                    return Handle(str(made), card is not None, self._clock.now(), note)
+                card, notes = None, [*notes, without_card(why)]
                 continue
             failure = self._api.failure(answer)
             if not isinstance(failure, Rejected) or (card is None and reply is None):
                 raise failure
-            if reply is not None and not (card and _names_picture(answer)):
+            if reply is not None and not (card and names_picture(answer)):
                 reply, notes = None, [*notes, "posted on its own: Threads took it for no reply"]
             else:
-                card, notes = None, [*notes, _without_card("Threads could not fetch the picture")]
+                card, notes = None, [*notes, without_card("Threads could not fetch the picture")]
 
     def _card(self, delivery: Delivery, message: Message) -> tuple[Media | None, list[str]]:
         if why := self._without.get(delivery.key):
-            return None, [_without_card(why)]
+            return None, [without_card(why)]
         return next((media for media in message.media if media.url), None), []
 
     def _form(self, message: Message, card: Media | None, reply: str | None) -> dict[str, str]:
@@ -293,14 +268,14 @@ class Threads:
             found = await self._steps.settled(delivery, container, SETTLE_SHARE_FIRST)
         except NotSent:  # how it is will be asked again before it is published
             return None
-        return _error_of(found) if found.status == "ERROR" else None
+        return error_of(found) if found.status == "ERROR" else None
 
     # The second step
 
-    def _spoilt(self, found: Container, handle: _Handle) -> str | None:
+    def _spoilt(self, found: Container, handle: Handle) -> str | None:
         """Say why a container with a card will not do, None if it may yet."""
         if found.status == "ERROR":
-            return _error_of(found)
+            return error_of(found)
         late = handle.made is not None and self._clock.now() - handle.made > PICTURE_PATIENCE
         if found.status == "IN_PROGRESS" and late:
             return f"Threads took longer than {PICTURE_PATIENCE.seconds} s over the picture"
@@ -312,9 +287,7 @@ class Threads:
             self._without.popitem(last=False)
 
     def _publish_failure(self, answer: http.Answer) -> Failure | None:
-        if 400 <= answer.status < 500 and graph.Problem.of(answer).code == _MEDIA_NOT_FOUND:
-            return None
-        return self._api.failure(answer)
+        return None if is_not_ready(answer) else self._api.failure(answer)
 
     # Readiness and looks
 
@@ -397,25 +370,3 @@ def _post_of(receipt: Receipt | None) -> str:
     if receipt is None or not graph.is_id(receipt.remote_id):
         raise Rejected("this receipt names no post on Threads")
     return str(receipt.remote_id)
-
-
-def _names_picture(answer: http.Answer) -> bool:
-    """Say whether an error is about the picture, as far as its words tell."""
-    words = graph.Problem.of(answer).words
-    return any(word in words for word in ("image", "picture", "photo", "media", "url", "alt_text"))
-
-
-def _without_card(why: str) -> str:
-    return f"posted without its card: {why}"
-
-
-def _error_of(found: Container) -> str:
-    said = found.said if found.said.replace("_", "").isalnum() and len(found.said) < 60 else ""
-    return f"Threads says {said}" if said not in _PASSING else "Threads could not take the picture"
-
-
-def _broken(found: Container) -> Failure:
-    """Give what a container of text in error means: without a reason it is worth another one."""
-    if found.said in _PASSING:
-        return NotSent("Threads could not make the post, and does not say why", afresh=True)
-    return Rejected(f"Threads could not make the post: {found.said[:80]}")

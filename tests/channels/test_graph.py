@@ -161,6 +161,8 @@ def test_an_object_that_is_gone_is_told_from_a_bare_404() -> None:
     """Only Graph's own words say that a post is not there; a proxy's 404 says nothing."""
     assert graph.is_gone(error(100, error_subcode=33))
     assert graph.is_gone(error(803, status=404))
+    assert graph.is_gone(error(24, error_subcode=4279009))
+    assert not graph.is_gone(error(24, status=500))
     assert not graph.is_gone(answer(404, b"<html>"))
     assert not graph.is_gone(error(100))
 
