@@ -225,6 +225,7 @@ pause_seconds = 1
 order_hold_seconds = 6
 drain_seconds = 5
 looks_seconds = [600]
+card_seconds = 5
 """
 
 
