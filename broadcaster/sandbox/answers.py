@@ -82,6 +82,11 @@ class Window:
         self._ends = 0.0
         self._used = 0
 
+    @property
+    def used(self) -> int:
+        """How many requests were counted in this window."""
+        return self._used
+
     def use(self) -> tuple[int, int]:
         """Count one request; return how many are left, and when the window ends (epoch seconds)."""
         now = self._clock.now().timestamp()

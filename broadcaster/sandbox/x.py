@@ -1,10 +1,11 @@
-"""A stand-in for X's API v2: create, delete, own posts, one post, who am I.
+"""A stand-in for X's API v2: create, delete, own posts, one post, who am I, pictures, usage.
 
 Requests and answers keep to X's OpenAPI documents, the older one (tweet.fields) and the newer one
 (post.fields). Unknown fields are refused, texts are measured in weighted characters, a text that is
 already there is a 403, links come back as t.co and `<>&` as entities, as X gives them.
 
-Every access token that begins `sandbox-` is an account of its own. OAuth 1.0a signatures are
+Every access token that begins `sandbox-` is an account of its own; those that begin with
+x_oauth.APP_ONLY are an app's, which sees what the public sees. OAuth 1.0a signatures are
 checked where the stand-in knows the secrets: under x_request.CONSUMER_KEY, where key and token have
 the secret that is their own name with `-secret` behind it.
 """
@@ -15,22 +16,32 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, timedelta
+from email.utils import format_datetime
 from html import escape
 from typing import Any
 
-from aiohttp.web import Request, Response, UrlDispatcher
+from aiohttp.web import Request, Response, StreamResponse, UrlDispatcher
 from twitter_text import extract_urls_with_indices, parse_tweet
 from twitter_text.has_invalid_characters import has_invalid_characters
 
 from broadcaster.clock import Clock
 from broadcaster.sandbox.answers import PROBLEM, Answers, Window, answer, as_object
-from broadcaster.sandbox.faults import CALL, Faults, On, Stage, possible
+from broadcaster.sandbox.faults import CALL, Faults, Handler, On, Stage, possible
 from broadcaster.sandbox.looks import Look
 from broadcaster.sandbox.pictures import Pictures
 from broadcaster.sandbox.posts import PREFIX, Account, Post, Posts
-from broadcaster.sandbox.x_request import CONSUMER_KEY, Wanted, author_of, token_after, wrong
+from broadcaster.sandbox.x_media import Uploads
+from broadcaster.sandbox.x_oauth import APP_ONLY, Grants
+from broadcaster.sandbox.x_request import (
+    CONSUMER_KEY,
+    Wanted,
+    author_of,
+    bearer_of,
+    token_after,
+    wrong,
+)
 
 NAME = "x"
 LOOK = Look(NAME, "X", colour="#536471")
@@ -54,6 +65,7 @@ consumer_key_file = "x-consumer-key"
 consumer_secret_file = "x-consumer-secret"
 access_token_file = "x-access-token"
 access_token_secret_file = "x-access-token-secret"
+bearer_token_file = "x-bearer-token"
 
 """
 
@@ -65,6 +77,7 @@ def secrets() -> dict[str, str]:
         "x-consumer-secret": f"{CONSUMER_KEY}-secret",
         "x-access-token": TOKEN,
         "x-access-token-secret": f"{TOKEN}-secret",
+        "x-bearer-token": APP_ONLY,
     }
 
 
@@ -124,7 +137,8 @@ class X:
     def __init__(self, posts: Posts, clock: Clock, pictures: Pictures) -> None:
         self._posts = posts
         self._clock = clock
-        self._pictures = pictures
+        self._uploads = Uploads(pictures, clock)
+        self._grants = Grants(TOKEN, clock)
         self._windows = {
             "create": Window(100, 900, clock),
             "delete": Window(50, 900, clock),
@@ -145,15 +159,71 @@ class X:
     def route(self, router: UrlDispatcher, faults: Faults) -> None:
         """Put the network's addresses under /x."""
         stage = Stage(NAME, self._posts, faults, self.answers)
-        router.add_post(f"/{NAME}/2/tweets", stage.on(On.CREATE, self.create))
-        router.add_get(f"/{NAME}/2/users/me", stage.on(On.READ, self.me))
-        router.add_get(f"/{NAME}/2/users/{{id}}/tweets", stage.on(On.READ, self.timeline))
-        router.add_get(f"/{NAME}/2/tweets/{{id}}", stage.on(On.READ, self.read))
-        router.add_delete(f"/{NAME}/2/tweets/{{id}}", stage.on(On.DELETE, self.delete))
+
+        def add(method: str, path: str, sort: On, handler: Handler) -> None:
+            router.add_route(method, f"/{NAME}/2{path}", self._dated(stage.on(sort, handler)))
+
+        add("POST", "/tweets", On.CREATE, self.create)
+        add("GET", "/users/me", On.READ, self.me)
+        add("GET", "/users/{id}/tweets", On.READ, self.timeline)
+        add("GET", "/tweets/{id}", On.READ, self.read)
+        add("DELETE", "/tweets/{id}", On.DELETE, self.delete)
+        add("POST", "/media/upload", On.PREPARE, self._own(self._uploads.take))
+        add("GET", "/media/upload", On.READ, self._own(self._uploads.state))
+        add("POST", "/media/metadata", On.PREPARE, self._own(self._uploads.describe))
+        add("GET", "/usage/tweets", On.READ, self.usage)
+        add("POST", "/oauth2/token", On.LOGIN, self._grants.token)
+        router.add_get(f"/{NAME}/2/oauth2/authorize", self._grants.authorize)
+
+    def _dated(self, handler: Handler) -> Handler:
+        """Give every answer the time of this stand-in's clock: who signs looks at it."""
+
+        async def handle(request: Request) -> StreamResponse:
+            done = await handler(request)
+            if not done.prepared:
+                moment = self._clock.now().astimezone(UTC)
+                done.headers["Date"] = format_datetime(moment, usegmt=True)
+            return done
+
+        return handle
+
+    def _author(self, request: Request) -> Account | None:
+        """Return the account that a request is made with, None if with none or an app's token."""
+        token = bearer_of(request)
+        if token.startswith(APP_ONLY) or self._grants.is_over(token):
+            return None
+        return author_of(request)
+
+    def _own(self, handling: Callable[[Request, Account], Awaitable[Any]]) -> Handler:
+        """Let in whoever has a good token, and refuse what X refuses, in its words."""
+
+        async def handle(request: Request) -> Response:
+            author = self._author(request)
+            if not author:
+                return _unauthorized()
+            try:
+                return answer({"data": await handling(request, author)})
+            except ValueError as error:
+                return _invalid(str(error))
+
+        return handle
+
+    async def usage(self, request: Request) -> Response:
+        """GET /2/usage/tweets: an app's token alone may read it."""
+        if not bearer_of(request).startswith(APP_ONLY):
+            return _forbidden("Authenticating with OAuth 1.0a User Context is forbidden here.")
+        used = sum(window.used for window in self._windows.values())
+        data = {
+            "cap_reset_day": 7,
+            "project_cap": "2000000",
+            "project_id": "1850000000000000000",
+            "project_usage": str(used),
+        }
+        return answer({"data": data})
 
     async def create(self, request: Request) -> Response:
         """POST /2/tweets."""
-        author = author_of(request)
+        author = self._author(request)
         if not author:
             return _unauthorized()
         body = as_object(await request.read())
@@ -165,7 +235,11 @@ class X:
         self._posts.name(NAME, request[CALL], hashlib.sha256(text.encode()).hexdigest())
         if refusal := self._refusal(author, body):
             return refusal
-        post = self._posts.add(self._post(author, body), (author.handle, text.strip()))
+        try:
+            media = self._uploads.media(body.get("media", {}).get("media_ids", []), author)
+        except ValueError as error:
+            return _invalid(str(error))
+        post = self._posts.add(self._post(author, body, media), (author.handle, text.strip()))
         data = {"id": post.id, "text": shortened(text), "edit_history_tweet_ids": [post.id]}
         return answer({"data": data}, 201, self._headers("create"))
 
@@ -181,11 +255,10 @@ class X:
             return _forbidden("You attempted to reply to a post that is deleted or not visible.")
         return None
 
-    def _post(self, author: Account, body: Mapping[str, Any]) -> Post:
+    def _post(self, author: Account, body: Mapping[str, Any], media: list[dict[str, str]]) -> Post:
         now = self._clock.now()
         milliseconds = int(now.timestamp() * 1000) - EPOCH_MILLISECONDS
         self._last_id = max(self._last_id + 1, milliseconds << 22)
-        media = body.get("media", {}).get("media_ids", [])
         return Post(
             NAME,
             str(self._last_id),
@@ -193,12 +266,12 @@ class X:
             body["text"],
             now,
             reply_to=_replied(body),
-            media=[{"id": one} for one in media],
+            media=media,
         )
 
     async def delete(self, request: Request) -> Response:
         """DELETE /2/tweets/{id}."""
-        author = author_of(request)
+        author = self._author(request)
         if not author:
             return _unauthorized()
         post = self._posts.get(NAME, request.match_info["id"])
@@ -211,24 +284,30 @@ class X:
 
     async def me(self, request: Request) -> Response:
         """GET /2/users/me."""
-        author = author_of(request)
+        author = self._author(request)
         if not author:
             return _unauthorized()
         user = {"id": str(author.number), "name": author.name, "username": author.handle}
         return answer({"data": user}, headers=self._headers("me"))
 
     async def read(self, request: Request) -> Response:
-        """GET /2/tweets/{id}: one that is not there is a 200 with `errors`."""
-        if not author_of(request):
+        """GET /2/tweets/{id}: one that is not there, or not for the reader, is in `errors`."""
+        author, app_only = self._author(request), bearer_of(request).startswith(APP_ONLY)
+        if not author and not app_only:
             return _unauthorized()
         identity = request.match_info["id"]
         post = self._posts.get(NAME, identity)
-        body = {"data": _shown(post, request)} if post else {"errors": [_not_found(identity)]}
-        return answer(body, headers=self._headers("read"))
+        if post is None:
+            return answer({"errors": [_not_found(identity)]}, headers=self._headers("read"))
+        if post.concealed and post.account != author:
+            return answer({"errors": [_not_for_you(identity)]}, headers=self._headers("read"))
+        replies = [one for one in self._posts.of(NAME) if one.reply_to == identity]
+        body = _shown(post, request, sum(not one.deleted for one in replies))
+        return answer({"data": body}, headers=self._headers("read"))
 
     async def timeline(self, request: Request) -> Response:
         """GET /2/users/{id}/tweets: newest first, paged, from `start_time` on."""
-        author = author_of(request)
+        author = self._author(request)
         if not author:
             return _unauthorized()
         try:
@@ -281,7 +360,20 @@ def _not_found(identity: str) -> dict[str, Any]:
     }
 
 
-def _shown(post: Post, request: Request) -> dict[str, Any]:
+def _not_for_you(identity: str) -> dict[str, Any]:
+    return {
+        "value": identity,
+        "detail": f"Sorry, you are not authorized to see the Tweet with id: [{identity}].",
+        "title": "Authorization Error",
+        "section": "data",
+        "resource_type": "tweet",
+        "parameter": "id",
+        "resource_id": identity,
+        "type": f"{_PROBLEMS}/not-authorized-for-resource",
+    }
+
+
+def _shown(post: Post, request: Request, replies: int = 0) -> dict[str, Any]:
     """Return a post with the fields that were asked for, in the spelling that was asked in."""
     newer = "post.fields" in request.query
     asked = request.query.get("post.fields" if newer else "tweet.fields", "")
@@ -292,6 +384,14 @@ def _shown(post: Post, request: Request) -> dict[str, Any]:
         "author_id": str(post.account.number),
         "lang": "und",
         "conversation_id": post.id,
+        "public_metrics": {
+            f"{'repost' if newer else 'retweet'}_count": 0,
+            "reply_count": replies,
+            "like_count": 0,
+            "quote_count": 0,
+            "bookmark_count": 0,
+            "impression_count": 0,
+        },
     }
     shown = {name: every[name] for name in every if name in {"id", "text", *asked.split(",")}}
     return shown | {f"edit_history_{'post' if newer else 'tweet'}_ids": [post.id]}

@@ -118,10 +118,13 @@ def wrong(body: Mapping[str, object]) -> str | None:
 
 
 def author_of(request: Request) -> Account | None:
-    """Return whose token a request carries; None if it carries no good one."""
+    """Return whose token a request carries; None if it carries no good one.
+
+    What follows a `~` is no part of the account's name: OAuth 2.0 gives it ever new tokens.
+    """
     scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
     if scheme == "Bearer":
-        return account(rest) if rest.startswith(PREFIX) else None
+        return account(rest.partition("~")[0]) if rest.startswith(PREFIX) else None
     if scheme != "OAuth":
         return None
     fields = {name: unquote(value) for name, value in _OAUTH.findall(rest)}
@@ -131,6 +134,12 @@ def author_of(request: Request) -> Account | None:
     if consumer == CONSUMER_KEY and not _signed(request, token, fields.get("oauth_signature", "")):
         return None
     return account(token)
+
+
+def bearer_of(request: Request) -> str:
+    """Return the token of OAuth 2.0 that a request carries, empty if none."""
+    scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
+    return rest if scheme == "Bearer" else ""
 
 
 def _signed(request: Request, token: str, given: str) -> bool:

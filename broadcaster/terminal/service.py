@@ -78,6 +78,7 @@ async def check(path: Path, output: Output) -> int:
     """Examine configuration, store and channels without posting; tell what is not ready."""
     from broadcaster.app import check as examine  # noqa: PLC0415 - loads every channel library
 
+    logs.configure(level="error")  # what was found is in the report, and stdout is for that alone
     report: list[dict[str, Any]] = [
         {"what": what, "ok": ok, "sentence": sentence, "remedy": remedy}
         for what, ok, sentence, remedy in await examine(path)

@@ -39,7 +39,7 @@ def signed(
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        ({"text": "x", "media": {"media_ids": ["1880028106020515840"]}}, 201),
+        ({"text": "x", "media": {"media_ids": ["1880028106020515840"]}}, 400),  # nobody's
         ({"text": "x", "reply_settings": "following", "made_with_ai": False}, 201),
         ({"text": "x", "reply_settings": "everyone"}, 400),
         ({"text": "x", "media": {"media_ids": []}}, 400),
