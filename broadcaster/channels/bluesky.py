@@ -109,8 +109,11 @@ class Bluesky:
         self._handle = settings.handle.lower()
         self.account = " ".join(filter(None, [self._handle, settings.base_url]))
         self._clock = setup.clock
+        url = (settings.base_url or settings.service).rstrip("/")
+        # As it is configured: that data moves from one of Bluesky's servers to another is no news.
+        self._host = urlsplit(url).hostname or url
         login = Login(
-            (settings.base_url or settings.service).rstrip("/"),
+            url,
             self._handle,
             password,
             pinned=settings.base_url is not None,
@@ -180,7 +183,7 @@ class Bluesky:
         except Failure as failure:
             remedy = "Nothing, if it passes; else check the network and Bluesky's status page."
             return Readiness(ready=False, sentence=f"{failure.reason}.", remedy=remedy)
-        return _readiness(body_of(answer), urlsplit(self._server.url).netloc)
+        return _readiness(body_of(answer), self._host)
 
     async def retract(self, receipt: Receipt) -> None:
         """Delete the record; the server takes it as done when it is gone already."""

@@ -315,7 +315,8 @@ class MastodonChannel:
             if line.answer is None or line.answer.status != 404:  # other software has no such page
                 raise
         name = f"@{username}@{domain}"
-        identity = {"id": named, "handle": name, "server": self._host}
+        server = urlsplit(self._url).hostname or self._host
+        identity = {"id": named, "handle": name, "server": server}
         if shut := shut_of(account):
             said = f"{domain} knows us as {name}, but {shut}."
             remedy = f"Log in to {domain} as this account, and see what it says."

@@ -316,8 +316,8 @@ async def test_the_probe_knows_the_account(pds: DataServer, bluesky: Bluesky) ->
     readiness = await bluesky.probe()
     assert readiness.ready
     assert readiness.account == f"@{pds.handle} ({pds.did})"
-    server = f"127.0.0.1:{pds.port}"
-    assert readiness.identity == {"id": pds.did, "handle": f"@{pds.handle}", "server": server}
+    named = {"id": pds.did, "handle": f"@{pds.handle}", "server": "127.0.0.1"}
+    assert readiness.identity == named
 
 
 async def test_a_wrong_password_needs_a_person(pds: DataServer, tmp_path: Path) -> None:
