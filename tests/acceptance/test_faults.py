@@ -23,8 +23,8 @@ RUNS_PER_DAEMON = 5  # each run costs a log-in, and the channel allows itself fe
 ENDS_FAILED = {
     # Mastodon and Facebook are asked once more, without the picture.
     Kind.REFUSE: set(NETWORKS.values()) - {"mastodon", "facebook"},
-    # Elsewhere a session or a token is refreshed instead.
-    Kind.EXPIRED_TOKEN: {"mastodon", "x", "facebook"},
+    # Elsewhere a session is refreshed instead; Meta renews no token that it refuses.
+    Kind.EXPIRED_TOKEN: {"mastodon", "x", "threads", "facebook", "instagram"},
     Kind.DUPLICATE: {"x", "facebook", "linkedin"},
 }
 

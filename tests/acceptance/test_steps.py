@@ -107,7 +107,8 @@ async def test_killed_in_the_middle_of_an_upload_there_is_one_video(tmp_path: Pa
     """It goes on where it broke off; a second upload is never started."""
     for number in range(1, count(1, 5) + 1):
         place = tmp_path / str(number)
-        async with night(place, PATIENT, networks=("x", "youtube"), videos=True) as (sandbox, daemon):
+        both = ("x", "youtube")
+        async with night(place, PATIENT, networks=both, videos=True) as (sandbox, daemon):
             await fault(sandbox, "youtube", "hang", seconds=30)
             accepted = await daemon.trigger(scenario(number))
 
