@@ -259,16 +259,15 @@ class Instagram:
         if handle is None:
             sentence = f"Instagram knows this token as somebody else than {self._user}."
             return Readiness(ready=False, sentence=sentence, remedy="Check ig_user_id.")
-        fields = {"fields": "quota_usage,config"}
-        read = await self._api.read(f"{self._user}/content_publishing_limit", fields)
-        limit = meta.quota(read)
+        path, scope = f"{self._user}/content_publishing_limit", PUBLISHING[self._login]
+        limit = await meta.quota_of(self._api, path, "quota_usage,config", scope)
         left = limit[0] if limit else None
         if left == 0:
             sentence, remedy = answers.ACTS[answers.DAILY_LIMIT]
             return Readiness(ready=False, sentence=f"{sentence}.", remedy=remedy)
         granted = await self._granted()
-        if granted is not None and PUBLISHING not in granted:
-            sentence = f"Instagram lets nobody post as @{handle} without {PUBLISHING}."
+        if granted is not None and scope not in granted:
+            sentence = f"Instagram lets nobody post as @{handle} without {scope}."
             return Readiness(ready=False, sentence=sentence, remedy=meta.RECONNECT)
         known = Readiness(
             ready=True,

@@ -25,7 +25,10 @@ SCOPES = {
         "pages_show_list",
     ),
 }
-PUBLISHING = "instagram_content_publish"
+PUBLISHING = {
+    "instagram": "instagram_business_content_publish",
+    "facebook": "instagram_content_publish",
+}
 _NEEDED_FOR = {
     "instagram_manage_comments": "comment",
     "instagram_manage_contents": "take posts down",

@@ -193,6 +193,21 @@ def remarked(api: Api, known: Readiness) -> Readiness:
     return known
 
 
+async def quota_of(api: Api, path: str, fields: str, scope: str) -> tuple[int, int] | None:
+    """Read a publishing limit, which takes the permission to publish: `scope` names that.
+
+    Raises NeedsPerson without it, NotSent for a hiccup.
+    """
+    answer = await api.get(path, {"fields": fields})
+    if graph.is_permission(answer):
+        remedy = f"Grant {scope}: {RECONNECT[0].lower()}{RECONNECT[1:-1]}"
+        raise NeedsPerson(f"{api.who} does not let this token post: {scope} is missing. {remedy}")
+    limit = http.as_object(answer)
+    if answer.status != 200 or "data" not in limit:
+        raise api.unread(answer)
+    return quota(limit)
+
+
 def quota(limit: Mapping[str, Any]) -> tuple[int, int] | None:
     """Read a publishing limit: how many posts are left, of how many; None if it does not say."""
     rows = limit.get("data")

@@ -66,6 +66,8 @@ PICTURE_PATIENCE = timedelta(seconds=45)  # Meta says 30 on average
 SETTLE_SHARE_FIRST, SETTLE_SHARE = 0.25, 0.45  # of an attempt: for a picture, in either step
 SOON_DAYS = 30
 WITHOUT_KEPT = 1000
+QUOTA_FIELDS = "quota_usage,config,reply_quota_usage,reply_config"
+PUBLISHING = "threads_content_publish"
 METRICS = "views,likes,replies,reposts,quotes,shares"
 SCOPES = (
     "threads_basic",
@@ -293,8 +295,8 @@ class Threads:
 
     async def _readiness(self) -> Readiness:
         me = await self._api.read("me", {"fields": "id,username"})
-        fields = {"fields": "quota_usage,config,reply_quota_usage,reply_config"}
-        limit = meta.quota(await self._api.read(f"{self._user}/threads_publishing_limit", fields))
+        path = f"{self._user}/threads_publishing_limit"
+        limit = await meta.quota_of(self._api, path, QUOTA_FIELDS, PUBLISHING)
         identity, handle = str(me.get("id", "")), str(me.get("username", ""))
         if not graph.is_id(identity) or not handle:
             raise NotSent("Threads answers, but not with who we are")

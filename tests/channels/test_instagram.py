@@ -575,7 +575,7 @@ async def test_readiness_ends_where_no_post_would_go(
     other = {"id": "1", "user_id": "2", "username": "anderswo"}
     for place, answer, word in (
         (limit, Reply(200, used), "used up"),
-        (limit, error(10), "permission"),
+        (limit, error(10), "instagram_business_content_publish"),
         ("me", Reply(200, other), "somebody else"),
         ("me", error(190, 463), "expired"),
         ("me", Reply(200, b"<html>"), "could not be read"),

@@ -195,6 +195,18 @@ def test_a_limit_is_read_or_not_known(body: dict[str, Any], expected: object) ->
     assert meta.quota(body) == expected
 
 
+async def test_a_limit_that_may_not_be_read_names_the_permission(place: Place) -> None:
+    """It takes the same permission as a post: people read which, and how to grant it."""
+    place.stub.answer = lambda _: error(200, status=403)
+    with pytest.raises(NeedsPerson, match="threads_content_publish is missing") as caught:
+        await meta.quota_of(place.api, "me/limit", "quota_usage", "threads_content_publish")
+    remedy = str(meta.not_ready(caught.value, "Threads").remedy)
+    assert remedy.startswith("Grant threads_content_publish: connect the channel again")
+    place.stub.answer = lambda _: Reply(500)
+    with pytest.raises(NotSent):
+        await meta.quota_of(place.api, "me/limit", "quota_usage", "threads_content_publish")
+
+
 def test_counts_are_read_in_either_shape() -> None:
     """Insights name a metric, and give its value in a list or as a total; junk is left out."""
     rows: list[Any] = [

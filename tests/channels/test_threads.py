@@ -695,7 +695,7 @@ async def test_readiness_ends_where_no_post_would_go(
     limit = "me/threads_publishing_limit"
     for answer, word in (
         (Reply(200, used), "used up"),
-        (error(10), "permission"),
+        (error(10), "threads_content_publish"),
         (Reply(200, b"<html>"), "could not be read"),
     ):
         network.other = {**PROBED, limit: answer}
