@@ -5,9 +5,10 @@ Requests and answers keep to X's OpenAPI documents, the older one (tweet.fields)
 already there is a 403, links come back as t.co and `<>&` as entities, as X gives them.
 
 Every access token that begins `sandbox-` is an account of its own; those that begin with
-x_oauth.APP_ONLY are an app's, which sees what the public sees. OAuth 1.0a signatures are
-checked where the stand-in knows the secrets: under x_request.CONSUMER_KEY, where key and token have
-the secret that is their own name with `-secret` behind it.
+x_oauth.APP_ONLY are an app's, which sees what the public sees; one with `.without-credits` in it
+has nothing left to pay with. OAuth 1.0a signatures are checked where the stand-in knows the
+secrets: under x_request.CONSUMER_KEY, where key and token have the secret that is their own name
+with `-secret` behind it.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ NAME = "x"
 LOOK = Look(NAME, "X", colour="#536471")
 TOKEN = f"{PREFIX}stadt-dortmund"
 WEIGHT_MAX = 280
+WITHOUT_CREDITS = ".without-credits"
 DUPLICATE_KEPT = timedelta(hours=24)
 EPOCH_MILLISECONDS = 1_288_834_974_657  # X's ids count from here
 
@@ -98,6 +100,11 @@ def _invalid(message: str) -> Response:
 
 def _forbidden(detail: str) -> Response:
     return _problem(403, "Forbidden", detail)
+
+
+def _no_credits() -> Response:
+    title, kind = "CreditsDepleted", f"{_PROBLEMS}/credits-depleted"
+    return _problem(402, title, "The account has no credits left.", kind)
 
 
 def _unauthorized() -> Response:
@@ -179,7 +186,8 @@ class X:
         """Give every answer the time of this stand-in's clock: who signs looks at it."""
 
         async def handle(request: Request) -> StreamResponse:
-            done = await handler(request)
+            broke = WITHOUT_CREDITS in request.headers.get("Authorization", "")
+            done = _no_credits() if broke else await handler(request)
             if not done.prepared:
                 moment = self._clock.now().astimezone(UTC)
                 done.headers["Date"] = format_datetime(moment, usegmt=True)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
-import aiohttp
 import pytest
 from openapi_core import Config, OpenAPI
 from openapi_core.datatypes import RequestParameters
 from werkzeug.datastructures import Headers, ImmutableMultiDict
 
 from broadcaster.sandbox.x import fits, shortened
-from broadcaster.sandbox.x_oauth import APP_ONLY, CLIENT_ID
+from broadcaster.sandbox.x_oauth import APP_ONLY
 from tests.conftest import shared_path
 from tests.kit import ManualClock
-from tests.sandbox.client import TOKEN, Answer, Client, picture
+from tests.sandbox.client import TOKEN, Answer, Client
 
 DOCUMENTS = {
     "post.fields": "x-api-v2.trimmed.openapi.json",
@@ -261,62 +258,6 @@ def test_texts_come_back_as_x_gives_them() -> None:
 APP = {"Authorization": f"Bearer {APP_ONLY}"}
 
 
-async def uploaded(client: Client, data: bytes | None = None, **more: str) -> Answer:
-    """Upload a picture."""
-    form = aiohttp.FormData({"media_category": "tweet_image"} | more)
-    file = picture() if data is None else data
-    form.add_field("media", file, filename="card.png", content_type="image/png")
-    return await client.post("x", "/2/media/upload", data=form, headers=TOKEN)
-
-
-async def described(client: Client, identity: str, text: str) -> Answer:
-    """Say what a picture shows."""
-    body = {"id": identity, "metadata": {"alt_text": {"text": text}}}
-    return await client.post("x", "/2/media/metadata", json=body, headers=TOKEN)
-
-
-async def test_a_picture_goes_with_a_post(client: Client) -> None:
-    """Uploaded, described, named by the post, and shown; answers as X's document has them."""
-    made = await uploaded(client)
-    held(DOCUMENTS["post.fields"], "post", "/2/media/upload", made)
-    identity = made.body["data"]["id"]
-    assert made.body["data"]["expires_after_secs"] == 86_400
-    alt = await described(client, identity, "Warnkarte")
-    held(DOCUMENTS["post.fields"], "post", "/2/media/metadata", alt)
-    query = {"media_id": identity, "command": "STATUS"}
-    state = await client.get("x", "/2/media/upload", params=query, headers=TOKEN)
-    held(DOCUMENTS["post.fields"], "get", "/2/media/upload", state, **query)
-    assert (await client.tweet("Feuer", media={"media_ids": [identity]})).status == 201
-    (post,) = await client.posts("x")
-    (media,) = post["media"]
-    assert media["alt"] == "Warnkarte"
-    assert (await client.ask("GET", media["url"])).raw == picture()
-
-
-async def test_a_picture_that_x_would_not_take_is_refused(client: Client) -> None:
-    """Other files, other fields, other purposes; and a description that is too long."""
-    assert (await uploaded(client, b"no picture")).status == 400
-    assert (await uploaded(client, media_type_of="card")).status == 400
-    assert (await uploaded(client, media_category="tweet_video")).status == 400
-    identity = (await uploaded(client)).body["data"]["id"]
-    assert (await described(client, identity, "x" * 1000)).status == 200
-    assert (await described(client, identity, "x" * 1001)).status == 400
-    assert (await described(client, "17", "Warnkarte")).status == 400
-    nobody = await client.post("x", "/2/media/upload", data={"media_category": "tweet_image"})
-    assert nobody.status == 401
-
-
-async def test_a_picture_is_its_account_s_for_a_day(client: Client, clock: ManualClock) -> None:
-    """Nobody else posts it, and after a day nobody does."""
-    media = {"media_ids": [(await uploaded(client)).body["data"]["id"]]}
-    other = {"Authorization": "Bearer sandbox-another"}
-    body = {"text": "Feuer", "media": media}
-    taken = await client.post("x", "/2/tweets", json=body, headers=other)
-    assert (taken.status, "media IDs are invalid" in str(taken.body)) == (400, True)
-    clock.move(86_401)
-    assert (await client.tweet("Feuer", media=media)).status == 400
-
-
 @pytest.mark.parametrize("spelling", DOCUMENTS)
 async def test_the_public_sees_what_is_public(client: Client, spelling: str) -> None:
     """App-only: a post with its counts; not what is concealed, altered as it is."""
@@ -353,60 +294,6 @@ async def test_an_app_s_token_posts_nothing(client: Client) -> None:
     assert (await client.get("x", "/2/usage/tweets", headers=TOKEN)).status == 403
 
 
-async def agreed(client: Client, verifier: str) -> str:
-    """Agree as a person does, and return the code."""
-    digest = hashlib.sha256(verifier.encode()).digest()
-    query = {
-        "response_type": "code",
-        "client_id": CLIENT_ID,
-        "redirect_uri": "http://127.0.0.1:8400/callback",
-        "state": "s",
-        "code_challenge": base64.urlsafe_b64encode(digest).decode().rstrip("="),
-        "code_challenge_method": "S256",
-    }
-    led = await client.get("x", "/2/oauth2/authorize", params=query)
-    assert led.status == 302
-    assert dict(parse_qsl(urlsplit(led.headers["Location"]).query))["state"] == "s"
-    return dict(parse_qsl(urlsplit(led.headers["Location"]).query))["code"]
-
-
-async def token(client: Client, **form: str) -> Answer:
-    """Ask for tokens."""
-    return await client.post("x", "/2/oauth2/token", data={"client_id": CLIENT_ID} | form)
-
-
-async def test_tokens_rotate(client: Client, clock: ManualClock) -> None:
-    """A code once, with its verifier; a refresh token once; two hours; always the same account."""
-    code = await agreed(client, "verifier")
-    given = {"grant_type": "authorization_code", "code": code, "code_verifier": "verifier"}
-    first = (await token(client, **given)).body
-    assert (await token(client, **given)).status == 400
-    renewal = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
-    second = (await token(client, **renewal)).body
-    assert (await token(client, **renewal)).status == 400
-    numbers = set()
-    held_by = [{"Authorization": f"Bearer {one['access_token']}"} for one in (first, second)]
-    for headers in (TOKEN, *held_by):
-        answer = await client.get("x", "/2/users/me", headers=headers)
-        numbers.add(answer.body["data"]["id"])
-    assert len(numbers) == 1
-    clock.move(7_201)
-    over = {"Authorization": f"Bearer {second['access_token']}"}
-    assert (await client.get("x", "/2/users/me", headers=over)).status == 401
-    invented = {"Authorization": f"{TOKEN['Authorization']}~mine"}
-    assert (await client.get("x", "/2/users/me", headers=invented)).status == 401
-
-
-async def test_a_code_needs_its_verifier_and_its_app(client: Client) -> None:
-    """What was overheard on the way is of no use."""
-    given = {"grant_type": "authorization_code", "code": await agreed(client, "verifier")}
-    assert (await token(client, **given, code_verifier="another")).status == 400
-    given["code"] = await agreed(client, "verifier")
-    other = await token(client, **given, code_verifier="verifier", client_id="other")
-    assert other.status == 400
-    assert (await client.get("x", "/2/oauth2/authorize")).status == 400
-
-
 async def test_every_answer_has_the_time_of_the_stand_in(client: Client) -> None:
     """A channel that signs compares it with its own; faults have it too."""
     await client.fault("x", "expired-token", on="read")
@@ -415,10 +302,8 @@ async def test_every_answer_has_the_time_of_the_stand_in(client: Client) -> None
         assert (answer.status, answer.headers["Date"]) == (status, "Sun, 22 Nov 2026 01:49:00 GMT")
 
 
-async def test_the_faults_of_an_upload(client: Client) -> None:
-    """What is made first can fail on its own, and is no post."""
-    await client.fault("x", "rate-limit", on="prepare")
-    assert (await uploaded(client)).status == 429
-    assert (await uploaded(client)).status == 200
-    calls = await client.ask("GET", "/_sandbox/requests", params={"network": "x"})
-    assert calls.body["creates"] == 0
+async def test_who_has_no_credits_left_may_do_nothing(client: Client) -> None:
+    """402, as X answers to any request, so that a check can be rehearsed."""
+    headers = {"Authorization": "Bearer sandbox-stadt.without-credits"}
+    answer = await client.ask("GET", "/x/2/users/me", headers=headers)
+    assert (answer.status, answer.body["title"]) == (402, "CreditsDepleted")
