@@ -15,7 +15,7 @@ from typing import Any
 from broadcaster.delivery import Delivery, Sight, names_reference
 
 ALT_MAX = 1500  # characters of a picture's description, unless the instance says otherwise
-_PUBLIC = frozenset({"public", "unlisted"})
+_PUBLIC = ("public", "unlisted")
 _COUNTS = {
     "replies_count": "replies",
     "reblogs_count": "shares",

@@ -1110,20 +1110,6 @@ async def test_warming_never_raises(hasty: Bluesky, server: Server, answer: Repl
     await hasty.send(delivery())
 
 
-def test_a_record_key_is_a_tid_and_sorts_by_time() -> None:
-    """13 letters of the sortable alphabet; later is greater, and the key decides the last bits."""
-    keys = [record_key(NOW + timedelta(microseconds=n), "ffff") for n in (0, 1, 10**6, 10**12)]
-    assert keys == sorted(set(keys))
-    assert all(
-        len(key) == 13 and set(key) <= set("234567abcdefghijklmnopqrstuvwxyz") for key in keys
-    )
-    assert record_key(NOW, "0") < record_key(NOW, "1") < record_key(NOW, "3ff")
-    assert record_key(NOW, "7ff") == record_key(NOW, "3ff")
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    assert record_key(epoch, "0") == "2222222222222"
-    assert record_key(epoch + timedelta(microseconds=1), "1") == "22222222223" + "23"
-
-
 @pytest.mark.parametrize(
     "wrong", [{"service": "http://bsky.social"}, {"handle": "@stadt"}, {"handle": "stadt"}]
 )
