@@ -81,26 +81,22 @@ class Client:
         Raises NotSent if the body was provably not begun, Unknown if it was and no status came
         back within the attempt's limit. Never follows a redirect and never repeats.
         """
-        marked = _Body(body)
-        try:
-            async with self._open().post(
-                url, data=marked, headers=headers, allow_redirects=False
-            ) as response:
-                return await _read(response)
-        except _BROKEN as error:
-            if marked.begun:
-                raise Unknown(f"{_why(error)} after the request had begun") from None
-            raise NotSent(f"nothing was sent: {_why(error)}") from None
+        return await self._write("POST", url, body, headers)
 
     async def put(self, url: URL, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Put bytes in their place, which is safe to repeat, and give whatever was answered.
 
-        Raises NotSent if the body was provably not begun, else Unknown.
+        Raises as `post`. On a connection that was kept and is dead, aiohttp may put them twice.
         """
+        return await self._write("PUT", url, body, headers)
+
+    async def _write(
+        self, method: str, url: URL, body: bytes, headers: Mapping[str, str]
+    ) -> Answer:
         marked = _Body(body)
         try:
-            async with self._open().put(
-                url, data=marked, headers=headers, allow_redirects=False
+            async with self._open().request(
+                method, url, data=marked, headers=headers, allow_redirects=False
             ) as response:
                 return await _read(response)
         except _BROKEN as error:
