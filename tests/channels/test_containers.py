@@ -167,6 +167,12 @@ async def test_only_what_is_provably_unpublished_is_absent(
     assert found is None if expected is None else isinstance(found, expected)
 
 
+async def test_a_post_without_the_reference_is_nobodys(steps: Steps, network: TwoSteps) -> None:
+    """Equal words are no proof by themselves: the number of the alert has to be among them."""
+    network.posts.append({"id": "9000", "text": "Feuer aus", "timestamp": NOW.isoformat()})
+    assert await steps.find(delivery(text="Feuer aus"), "1801", None) is None
+
+
 async def test_a_container_that_is_gone_proves_nothing(steps: Steps, network: TwoSteps) -> None:
     """What it was before it went nobody knows; but the list may know its post."""
     network.other = {"1801": GONE}

@@ -706,6 +706,41 @@ def official(version: str) -> dict[tuple[str, str], set[str]]:
     }
 
 
+async def test_instagram_login_keeps_to_its_own_parameters(
+    stub: Stub, network: TwoSteps, tmp_path: Path
+) -> None:
+    """The other set-up has lists of its own: no deletion, and a renewal of the token."""
+    path = shared_path("contracts", "meta-graph-v25.trimmed.json")
+    nodes = json.loads(path.read_text("utf-8"))
+    known = {
+        (one["method"], (one.get("endpoint") or "").replace("mediapublish", "media_publish")): {
+            each["name"] for each in one["params"]
+        }
+        for name in ("IGUserForIGOnlyAPI", "IGMediaForIGOnlyAPI")
+        for one in nodes[name]["apis"]
+    }
+    (renewal,) = nodes["IGRefreshAccessTokenForIGOnlyAPI"]["apis"]
+    keep_secret(tmp_path, "bare", TOKEN)
+    fresh = Reply(200, {"access_token": "new", "expires_in": 5_184_000})
+    network.other = {**PROBED, "refresh_access_token": fresh}
+    channel = build(stub.url, tmp_path, access_token_file="bare")
+    one = await prepared(channel)
+    receipt = await channel.send(one)
+    await channel.find(one)
+    await channel.look(replace(one, receipt=receipt))
+    await channel.probe()
+    network.other = {"9000/comments": Reply(200, {"data": []})}
+    network.instead = lambda one: Reply(200, {"id": "17"}) if one.method == "POST" else None
+    assert isinstance(await channel.correct(correction()), Receipt)
+    await channel.close()
+    renewed, *rest = stub.requests
+    assert set(given_in(renewed)) == {each["name"] for each in renewal["params"]}
+    for request in rest:
+        edge = path_of(request).partition("/")[2]
+        assert set(given_in(request)) - ALWAYS <= known[(request.method, edge)], request.path
+    assert len(rest) >= 9
+
+
 @pytest.mark.parametrize("version", ["v25.0", "v26.0"])
 async def test_every_request_keeps_to_metas_own_parameters(
     version: str, stub: Stub, network: TwoSteps, tmp_path: Path

@@ -311,6 +311,17 @@ async def test_a_picture_that_takes_too_long_is_left_out(
     assert "45 s" in str((await post(channel, carded())).note)
 
 
+async def test_a_picture_whose_state_is_not_told_keeps_its_container(
+    channel: threads.Threads, network: TwoSteps
+) -> None:
+    """A hiccup of that read is no reason for a second container: it is read again before sending."""
+    network.other = {"1801": error(2)}
+    one = await prepared(channel, carded())
+    network.other = {}
+    assert (await channel.send(one)).note is None
+    assert len(network.made) == 1
+
+
 async def test_a_post_that_is_gone_is_not_replied_to(
     channel: threads.Threads, network: TwoSteps
 ) -> None:
@@ -765,6 +776,32 @@ async def test_a_token_near_its_end_is_renewed_and_told_where_that_fails(
     assert found.remedy is not None
     assert "20 days" in found.remedy
     await channel.close()
+
+
+@pytest.mark.parametrize(
+    ("days", "hours_old", "renewals"), [(29, 24, 1), (29, 23, 0), (31, 48, 0), (29, None, 1)]
+)
+async def test_a_token_is_renewed_thirty_days_ahead_but_not_on_its_first_day(
+    stub: Stub,
+    network: TwoSteps,
+    tmp_path: Path,
+    *,
+    days: int,
+    hours_old: int | None,
+    renewals: int,
+) -> None:
+    """Threads refuses to renew a younger one; a later one is left as little to chance as can be."""
+    token = {"access_token": TOKEN, "expires": (NOW + timedelta(days=days)).isoformat()}
+    if hours_old is not None:
+        token["obtained"] = (NOW - timedelta(hours=hours_old)).isoformat()
+    keep_secret(tmp_path, "soon", json.dumps(token))
+    fresh = Reply(200, {"access_token": "new", "expires_in": 5_184_000})
+    network.other = {**PROBED, "refresh_access_token": fresh}
+    channel = build(stub.url, tmp_path, access_token_file="soon")
+    await channel.probe()
+    await channel.close()
+    asked = [path_of(one) for one in stub.requests]
+    assert asked.count("refresh_access_token") == renewals
 
 
 async def test_an_expired_token_is_told_in_a_sentence(
