@@ -314,7 +314,7 @@ async def test_a_picture_that_takes_too_long_is_left_out(
 async def test_a_picture_whose_state_is_not_told_keeps_its_container(
     channel: threads.Threads, network: TwoSteps
 ) -> None:
-    """A hiccup of that read is no reason for a second container: it is read again before sending."""
+    """A hiccup of that read is no reason for a second container: it is read again later."""
     network.other = {"1801": error(2)}
     one = await prepared(channel, carded())
     network.other = {}
