@@ -10,7 +10,7 @@ import hashlib
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -316,6 +316,12 @@ class Delivery:
     unknown_since: datetime | None = None
     handle: Mapping[str, Any] | None = None
     seen: Seen | None = None
+
+
+def noted(receipt: Receipt, delivery: Delivery) -> Receipt:
+    """Let a receipt say what its message lacks, where the channel said nothing itself."""
+    missing = delivery.message.missing if delivery.message else None
+    return receipt if receipt.note or not missing else replace(receipt, note=missing)
 
 
 @dataclass(frozen=True, slots=True)

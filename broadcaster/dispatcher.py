@@ -34,6 +34,7 @@ from broadcaster.delivery import (
     State,
     Unknown,
     backoff,
+    noted,
 )
 from broadcaster.record import Acceptance, NoticeKind, Plan
 from broadcaster.resolving import Resolver, first_look, first_sight, outcome_of
@@ -436,7 +437,7 @@ class Dispatcher:
         """Turn what the channel said into what is written down."""
         if isinstance(result, Receipt):
             look = first_sight(lane.channel, delivery, self._timing, self._store.due_now())
-            return End(Outcome.ACCEPTED, receipt=_noted(result, delivery), look=look)
+            return End(Outcome.ACCEPTED, receipt=noted(result, delivery), look=look)
         if isinstance(result, NotSent):
             due = self._due(delivery, result)
             return End(Outcome.NOT_SENT, result.reason, due=due, afresh=result.afresh)
@@ -609,12 +610,6 @@ class Dispatcher:
                 lane.look_anyway = True
             self.wake()
             await self._clock.sleep(SWEEP_SECONDS)
-
-
-def _noted(receipt: Receipt, delivery: Delivery) -> Receipt:
-    """Let the receipt say what the message lacks, where the channel said nothing itself."""
-    missing = delivery.message.missing if delivery.message else None
-    return receipt if receipt.note or not missing else replace(receipt, note=missing)
 
 
 def _is_asked_to_wait(result: Failure) -> bool:

@@ -24,6 +24,7 @@ from broadcaster.delivery import (
     Receipt,
     Unknown,
     backoff,
+    noted,
 )
 from broadcaster.store import Store, ToRead
 
@@ -47,7 +48,7 @@ class Resolver:
 
     async def _found(self, channel: Channel, delivery: Delivery, receipt: Receipt) -> None:
         look = first_sight(channel, delivery, self._timing, self._store.due_now())
-        await self._store.found(delivery, receipt, look)
+        await self._store.found(delivery, noted(receipt, delivery), look)
 
     async def _resolve_by_key(self, channel: Channel, row: ToRead) -> None:
         """Server key or caller's id: read back, then the same key or the same bytes again."""

@@ -29,7 +29,9 @@ from broadcaster.delivery import (
     backoff,
     delivery_key,
     names_reference,
+    noted,
 )
+from tests.channels.stub import delivery
 
 ARROWS = """
 queued -> sending, superseded, expired, failed
@@ -249,3 +251,15 @@ def test_a_prefix_is_part_of_the_reference() -> None:
     assert names_reference("Nr. DO26-0142/1", "DO26-0142/1")
     assert not names_reference("Nr. 26-0142/1", "DO26-0142/1")
     assert not names_reference("Nr. XDO26-0142/1", "DO26-0142/1")
+
+
+@pytest.mark.parametrize(
+    ("said", "missing", "shown"),
+    [(None, None, None), (None, "late", "late"), ("mine", "late", "mine"), ("mine", None, "mine")],
+)
+def test_a_receipt_says_what_its_message_lacks(
+    said: str | None, missing: str | None, shown: str | None
+) -> None:
+    """Unless the channel itself had something to say."""
+    one = delivery(message=Message("Feuer", "de", missing=missing))
+    assert noted(Receipt("1", note=said), one).note == shown
