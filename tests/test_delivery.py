@@ -23,6 +23,7 @@ from broadcaster.delivery import (
     NeedsPerson,
     NotSent,
     Outcome,
+    Receipt,
     Rejected,
     State,
     Unknown,
