@@ -39,7 +39,7 @@ def test_an_alert_has_every_field_of_the_published_surface() -> None:
     )
     assert set(promised.split()) <= set(shown)
     fields = "id channel type part state reason due message remote_id url since told attempts"
-    assert set(shown["deliveries"][0]) == set(fields.split())
+    assert set(shown["deliveries"][0]) == {*fields.split(), "note", "seen"}
     assert set(shown["deliveries"][0]["message"]) == {"text", "language", "media"}
 
 

@@ -107,17 +107,15 @@ async def test_a_channel_that_cannot_be_reached_is_named(tmp_path: Path) -> None
 
 async def test_a_bad_configuration_is_nothing_but_its_faults(tmp_path: Path, stub: Stub) -> None:
     """Each fault is one finding, by its place; no store is made, nobody is asked."""
-    path = written(tmp_path, stub.url, '[channels.x]\ntype = "x"\ncolour = 1\n')
+    table = '[channels.x]\ntype = "x"\ncolour = 1\nmax_posts_per_day = 0\n'
+    path = written(tmp_path, stub.url, table)
     text = path.read_text("utf-8").replace("Europe/Berlin", "Berlin")
     path.write_text(text, "utf-8")
     findings = await check(path)
     assert {finding[0] for finding in findings} == {
         "server.timezone",
         "channels.x.colour",
-        *(
-            f"channels.x.{one}_file"
-            for one in ("consumer_key", "consumer_secret", "access_token", "access_token_secret")
-        ),
+        "channels.x.max_posts_per_day",
     }
     assert not any(finding[1] for finding in findings)
     assert not (tmp_path / "test.db").exists()

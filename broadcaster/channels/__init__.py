@@ -227,46 +227,7 @@ def card_path(state_directory: Path, digest: str, kind: str) -> Path:
     return state_directory / "cards" / f"{digest}.{kind.partition('/')[2]}"
 
 
-_NOT_CHANNELS = frozenset(
-    {
-        "bluesky_record",
-        "clip",
-        "containers",
-        "facebook_calls",
-        "facebook_post",
-        "facebook_token",
-        "google",
-        "google_consent",
-        "graph",
-        "http",
-        "instance",
-        "linkedin_access",
-        "linkedin_api",
-        "linkedin_picture",
-        "linkedin_pointer",
-        "linkedin_post",
-        "little",
-        "instagram_answers",
-        "instagram_login",
-        "meta",
-        "meta_login",
-        "pictures",
-        "pool",
-        "statuses",
-        "threads_container",
-        "tokens",
-        "wire",
-        "x_answer",
-        "x_api",
-        "x_login",
-        "x_picture",
-        "xrpc",
-        "youtube_list",
-        "youtube_title",
-        "youtube_upload",
-        "youtube_video",
-    }
-)
+_NOT_CHANNELS = frozenset({"http", "meta", "pictures", "pool", "tokens"})
 
 
 def types() -> list[str]:

@@ -53,6 +53,7 @@ async def test_a_short_night_on_postgresql(tmp_path: Path, postgres_url: str) ->
         again = await daemon.trigger(scenario(), "the-caller's-own")
         body = scenario(msgType="Update", references=[first["id"]])
         second = await daemon.trigger(body)
+        await daemon.settled(second["id"])  # what waits for its card would else never go out
         ended = await daemon.ask("POST", f"/v1/alerts/{second['id']}/cancel", {})
         ids = [first["id"], second["id"], ended.body["id"]]
         seen = [await at_rest(sandbox, daemon, one) for one in ids]

@@ -33,6 +33,8 @@ TABLES: dict[str, dict[str, Any]] = {
     "apprise": {"kind": "chat", "url_file": "url"},
     "youtube": {"channel_id": "UC0123456789abcdefghijkl"},
     "facebook": {"page_id": "4711", "access_token_file": "token"},
+    "threads": {"access_token_file": "token"},
+    "instagram": {"login": "instagram", "ig_user_id": "4711", "access_token_file": "token"},
     "linkedin": {"organization_id": "4711", "access_token_file": "token"},
 }
 
@@ -67,13 +69,13 @@ async def built(
 
 
 def test_every_module_of_the_room_is_a_type_but_the_tools() -> None:
-    """A channel is one file, and its name is the configuration's type."""
+    """A channel is one file or folder, and its name is the configuration's type."""
     assert types() == sorted(TABLES)
 
 
 @pytest.mark.parametrize("kind", sorted(TABLES))
 def test_a_type_has_settings_carries_and_build(kind: str) -> None:
-    """That is all that a sixth channel must have."""
+    """That is all that a further channel must have."""
     module = importlib.import_module(f"broadcaster.channels.{kind}")
     assert issubclass(module.Settings, Table)
     assert isinstance(module.CARRIES, Carries)

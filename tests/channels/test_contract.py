@@ -32,7 +32,7 @@ from broadcaster.channels import (
     x,
     youtube,
 )
-from broadcaster.channels.bluesky_record import COLLECTION, record_key
+from broadcaster.channels.bluesky.record import COLLECTION, record_key
 from broadcaster.config import Timing
 from broadcaster.delivery import (
     Delivery,

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from broadcaster.channels.tokens import FAILED_PAUSE_SECONDS, Grant, Refresh, Tokens, write_secret
 from broadcaster.delivery import NeedsPerson, NotSent, Unknown
-from tests.channels.graph_stub import MovingClock
+from tests.channels.meta.graph_stub import MovingClock
 from tests.channels.stub import NOW
 
 CANARY = "canary-4711"
