@@ -324,6 +324,8 @@ class Store:
     async def to_look(self, most: int) -> list[ToLook]:
         """Return posts that are due for a look."""
         now = self.due_now()
+        if not await self._engine.read(lambda db: sights.any_due(db, now)):
+            return []  # asked twice a second: most of the time there is nothing to write
         return await self._engine.write(lambda db: sights.due(db, now, most))
 
     async def look_later(self, delivery: Delivery, due: datetime | None) -> None:

@@ -35,6 +35,7 @@ _DUE = (
     .order_by(sight.c.due)
     .limit(bindparam("most"))
 )
+_ANY = select(sight.c.delivery).where(sight.c.due <= bindparam("now")).limit(1)
 _ONE = select(delivery).where(delivery.c.id == bindparam("of"))
 _KEEP = (
     update(sight)
@@ -85,6 +86,11 @@ def begin(db: Database, posts: Iterable[tuple[str, str, datetime | None]], now: 
     ]
     db.change_many(_DROP, ({"of": row["delivery"]} for row in rows))
     db.insert(sight, rows)
+
+
+def any_due(db: Database, now: datetime) -> bool:
+    """Say whether a look is due."""
+    return db.row(_ANY, now=to_us(now)) is not None
 
 
 def due(db: Database, now: datetime, most: int) -> list[ToLook]:
