@@ -77,7 +77,7 @@ def test_sentences_joined_give_the_text(text: str) -> None:
     [
         ("@stadt hilft", "@\u200bstadt hilft"),
         ("(@stadt@ruhr.example)", "(@\u200bstadt@ruhr.example)"),
-        ("stadt", "\u200bstadt"),
+        ("@@stadt", "@@\u200bstadt"),
         ("＠stadt", "＠\u200bstadt"),  # X takes the full-width @ for an @
         ("ü@stadt", "ü@\u200bstadt"),
         ("https://a.de,@stadt", "https://a.de,@\u200bstadt"),
