@@ -38,6 +38,7 @@ from broadcaster.record import (
 from broadcaster.store import (
     accepting,
     cards,
+    claiming,
     journal,
     ledger,
     notices,
@@ -47,12 +48,13 @@ from broadcaster.store import (
     resolving,
     sights,
 )
+from broadcaster.store.claiming import Claims
 from broadcaster.store.copying import Copying
 from broadcaster.store.engine import Database, Engine, Moved
 from broadcaster.store.journal import Deed, NewNotice, TransitionRefused
 from broadcaster.store.notices import Matter, Turn
 from broadcaster.store.opening import Ballast, connect
-from broadcaster.store.outbox import Claims, End, Landed, Moment
+from broadcaster.store.outbox import End, Landed, Moment
 from broadcaster.store.reading import Wanted
 from broadcaster.store.resolving import ToRead
 from broadcaster.store.sights import Look, ToLook
@@ -261,7 +263,7 @@ class Store:
     async def claim(self, free: Mapping[str, int], hold: timedelta) -> Claims:
         """Write the intent for due rows, as many per channel as it has free slots."""
         at = self._moment()
-        return await self._engine.write(lambda db: outbox.claim(db, free, at, hold))
+        return await self._engine.write(lambda db: claiming.claim(db, free, at, hold))
 
     async def record(self, delivery: Delivery, end: End) -> State:
         """Write down how an attempt ended; return the delivery's state after it."""

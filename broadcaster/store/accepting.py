@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, delete, func, or_, select, update
 from broadcaster.alert import Alert, MsgType
 from broadcaster.delivery import MAY_BE_OUT, Delivery, State, delivery_key
 from broadcaster.record import Acceptance, Accepted, NoticeKind, Plan, Planned, Refused
-from broadcaster.store import journal, outbox
+from broadcaster.store import claiming, journal
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Deed, Move, NewNotice
 from broadcaster.store.rows import from_accepted, from_delivery, from_us, to_us
@@ -110,7 +110,7 @@ def accept(db: Database, plan: Plan, free: Mapping[str, int]) -> Acceptance:
         "content_hash": accepted.content_hash,
     }
     journal.note(db, Deed(plan.actor, "accept", accepted.id, details), now)
-    begun = outbox.begin(db, _first(accepted, deliveries, free), now)
+    begun = claiming.begin(db, _first(accepted, deliveries, free), now)
     return Acceptance(accepted, deliveries, answer, superseded, begun)
 
 

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import update
 
 from broadcaster.config import StoreTable
-from broadcaster.delivery import CORRECTION, Act, Delivery, Message, Outcome, Receipt, State
-from broadcaster.record import Accepted, NoticeKind, Plan
+from broadcaster.delivery import Delivery, Outcome, Receipt, State
+from broadcaster.record import Accepted, NoticeKind
 from broadcaster.store import End, Store
 from broadcaster.store.tables import delivery, quarantine
 from tests.kit import NOW, ManualClock, alert, plan, states
@@ -527,106 +527,3 @@ async def test_parts_of_an_alert_go_in_their_order(outbox: Store, clock: ManualC
     parts = [replace(first, id=f"{first.id}-{part}", part=part) for part in ("en", "de", "de.2")]
     await outbox.accept(replace(wanted, deliveries=parts))
     assert [one.part for one in await _claim(outbox)] == ["en", "de", "de.2"]
-
-
-# Handles, parts that answer each other, corrections
-
-
-async def test_what_the_first_step_made_is_there_after_a_crash(
-    outbox: Store, clock: ManualClock
-) -> None:
-    """It comes back with the claim, until it is worn out."""
-    one = await _sending(outbox, clock)
-    await outbox.keep_handle(one, {"container": "17"})
-    await outbox.record(one, End(Outcome.NOT_SENT, "still processing", due=clock.now()))
-    (again,) = await _claim(outbox)
-    assert again.handle == {"container": "17"}
-    await outbox.record(again, End(Outcome.NOT_SENT, "expired", due=clock.now(), afresh=True))
-    (third,) = await _claim(outbox)
-    assert third.handle is None
-
-
-def _in_two_languages(clock: ManualClock) -> Plan:
-    wanted = plan(now=clock.now())
-    (first,) = wanted.deliveries
-    assert first.message is not None
-    message = replace(first.message, language="en", after="de")
-    second = replace(first, id=f"{first.id}-en", part="en", key="k2", message=message)
-    return replace(wanted, deliveries=[first, second])
-
-
-async def test_a_part_that_answers_another_waits_for_it(outbox: Store, clock: ManualClock) -> None:
-    """The second language is a reply to the first, which is out by then."""
-    await outbox.accept(_in_two_languages(clock), {"one": 4})
-    assert [one.part for one in await _claim(outbox)] == []
-    view = (await outbox.alerts())[0]
-    first = (await outbox.view(view.id)).deliveries[0][0]  # type: ignore[union-attr]
-    await outbox.record(first, End(Outcome.ACCEPTED, receipt=PROOF))
-    (second,) = await _claim(outbox)
-    assert second.part == "en"
-    assert second.reply_to == PROOF
-
-
-async def test_a_part_does_not_wait_for_ever(outbox: Store, clock: ManualClock) -> None:
-    """After 20 s it goes as a post of its own."""
-    await outbox.accept(_in_two_languages(clock), {"one": 4})
-    assert await _claim(outbox) == []
-    clock.move(20)
-    (second,) = await _claim(outbox)
-    assert second.part == "en"
-    assert second.reply_to is None
-
-
-def _with_correction(clock: ManualClock, after: Accepted) -> Plan:
-    wanted = plan(now=clock.now(), after=after)
-    (first,) = wanted.deliveries
-    part = f"de{CORRECTION}"
-    message = Message("Überholt: Nr. 26-1/2", "de", act=Act.CORRECT)
-    marks = replace(first, id=f"{first.id}-c", part=part, key="k2", message=message)
-    return replace(wanted, deliveries=[first, marks])
-
-
-async def test_a_correction_is_of_the_post_before(outbox: Store, clock: ManualClock) -> None:
-    """It is given the receipt of the earlier version's post in its language, never its own."""
-    first = await _accept(outbox, clock)
-    (old,) = await _claim(outbox)
-    await outbox.record(old, End(Outcome.ACCEPTED, receipt=PROOF))
-    await outbox.accept(_with_correction(clock, first))
-    posted, marks = await _claim(outbox)
-    assert (posted.part, marks.part) == ("de", f"de{CORRECTION}")
-    assert posted.reply_to == marks.reply_to == PROOF
-
-
-async def test_a_correction_of_nothing_ends_quietly(outbox: Store, clock: ManualClock) -> None:
-    """Where no post of an earlier version is known there is nothing to mark, and none is told."""
-    first = await _accept(outbox, clock)
-    (old,) = await _claim(outbox)
-    await outbox.record(old, End(Outcome.REJECTED, "no"))
-    update_ = _with_correction(clock, first)
-    await outbox.accept(update_)
-    (posted,) = await _claim(outbox)
-    assert posted.part == "de"
-    view = await outbox.view(update_.accepted.id)
-    assert view is not None
-    assert [one.state for one, _ in view.deliveries] == [State.SENDING, State.SUPERSEDED]
-
-
-async def test_a_person_may_have_posted_what_waited(outbox: Store, clock: ManualClock) -> None:
-    """An all-clear follows a warning that waited for a person: it may be out, unconfirmed."""
-    wanted = plan(now=clock.now())
-    waiting = [replace(one, state=State.WAITING) for one in wanted.deliveries]
-    await outbox.accept(replace(wanted, deliveries=waiting))
-    follows = plan(now=clock.now(), after=wanted.accepted)
-    rows = [
-        replace(one, state=State.WAITING, only_if_carried=True, otherwise="never carried")
-        for one in follows.deliveries
-    ]
-    await outbox.accept(replace(follows, deliveries=rows))
-    before, after = (
-        (await outbox.view(wanted.accepted.id)),
-        (await outbox.view(follows.accepted.id)),
-    )
-    assert before is not None
-    assert after is not None
-    assert before.deliveries[0][0].state is State.SUPERSEDED
-    assert after.deliveries[0][0].state is State.WAITING
