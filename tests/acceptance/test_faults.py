@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,18 @@ import pytest
 
 from broadcaster.sandbox import Sandbox, faults
 from broadcaster.sandbox.faults import CREATE_ONLY, Kind
-from tests.acceptance.daemon import Daemon, fault, night, no_faults, scenario
-from tests.acceptance.receivers import BY_HAND, NETWORKS, at_rest, received, table, violations
+from tests.acceptance.daemon import SHORT, Daemon, fault, night, no_faults, scenario
+from tests.acceptance.receivers import (
+    BY_HAND,
+    NETWORKS,
+    TOLD,
+    at_rest,
+    received,
+    table,
+    tells,
+    told,
+    violations,
+)
 from tests.conftest import count
 
 LISTS = ("mastodon", "bluesky", "x", "threads", "facebook", "instagram", "linkedin")
@@ -93,6 +104,34 @@ async def test_a_fault_while_reading_back_posts_nothing_twice(tmp_path: Path) ->
                 alert = await _posted(sandbox, daemon, number, f"read-{kind}")
                 found = violations(alert, await received(sandbox))
                 wrong += [f"{kind} #{number}: {one}" for one in found]
+    assert not wrong, table(wrong)
+
+
+@pytest.mark.soak
+@pytest.mark.limit(150)
+@pytest.mark.skipif(
+    importlib.util.find_spec("imageio_ffmpeg") is None, reason="needs the package imageio-ffmpeg"
+)
+async def test_every_fault_of_an_upload_ends_in_one_video_or_in_people_told(
+    tmp_path: Path,
+) -> None:
+    """A clip is uploaded once, however the network behaves; or it failed and people know."""
+    wrong: list[str] = []
+    timing = SHORT.replace("attempt_seconds = 2", "attempt_seconds = 5")
+    both = ("x", "youtube")
+    async with night(tmp_path, timing, networks=both, videos=True) as (sandbox, daemon):
+        for number in range(count(1, 10)):
+            for kind in sorted(sandbox.faults._able["youtube"]):
+                sandbox.posts.clear(("youtube",))
+                await befall(sandbox, "youtube", kind)
+                alert = await _posted(sandbox, daemon, number, f"video-{kind}")
+                (one,) = [d for d in alert["deliveries"] if d["channel"] == "city-youtube-video"]
+                videos = len(sandbox.posts.of("youtube"))
+                known = tells(await told(sandbox), alert["reference"], one["channel"])
+                out = one["state"] == "sent" and videos == 1
+                if not out and not (one["state"] in TOLD and known and videos <= 1):
+                    said = f"{one['state']} ({one['reason']}), {videos} videos, told: {known}"
+                    wrong.append(f"{kind} #{number}: {said}")
     assert not wrong, table(wrong)
 
 
