@@ -30,6 +30,8 @@ from broadcaster.store import Store, ToRead
 
 log = structlog.get_logger(__name__)
 
+SECOND_LOOK = 5  # times as long as until the first look at a post of two steps
+
 
 class Resolver:
     """Finds out what became of attempts whose answer was lost."""
@@ -71,11 +73,21 @@ class Resolver:
         result = await outcome_of(channel.find(row.delivery))
         if isinstance(result, Receipt):
             await self._found(channel, row.delivery, result)
+        elif result is None and self._may_be_on_its_way(row.delivery):
+            wait = timedelta(seconds=self._timing.two_steps_read_seconds * SECOND_LOOK)
+            reason = "not published at the first look; it may still be on its way"
+            due, reads = self._store.due_now() + wait, row.delivery.reads + 1
+            await self._store.read_again(row.delivery, due, reads, reason)
         elif result is None:
             due = self._resend_due(channel, row.delivery)
             await self._store.absent(row.delivery, due, proven=True)
         else:
             await self._look_again(row, result)
+
+    @staticmethod
+    def _may_be_on_its_way(delivery: Delivery) -> bool:
+        """Say whether one look proves too little: a network may still work on the publication."""
+        return delivery.handle is not None and delivery.reads == 0
 
     def _resend_due(self, channel: Channel, delivery: Delivery) -> datetime:
         """The backoff counts from the attempt; the time until the look is part of it."""

@@ -111,6 +111,9 @@ async def push(google: Google, upload: Upload, data: bytes, received: int) -> Pr
         progress = _progress(google, await _put(google, upload, piece, place), upload)
     except Rejected as refusal:
         progress = await _anew(google, upload, received, refusal)
+    if progress.gone and received + len(piece) == upload.size:
+        # The last piece may have landed the first time, and its repeat found nothing to add to.
+        raise Unknown(f"{WHO} knows nothing of the upload any more, after its last piece")
     if progress.received is not None and progress.received <= received:
         said = f"{WHO} has {progress.received} of {upload.size} bytes, and takes no more now"
         raise NotSent(said, AGAIN)
