@@ -346,6 +346,8 @@ class Dispatcher:
                 return there
             if isinstance(there, Failure):
                 return NotSent(f"not sent again, for it could not be read back: {there.reason}")
+            if not await self._insist(lambda: self._store.is_wanted(delivery)):
+                return NotSent("not sent again: its alert has been replaced or has expired")
         if delivery.message and delivery.message.act is Act.CORRECT:
             return await self._correct(channel, delivery)
         if isinstance(channel, Prepares) and delivery.handle is None:
@@ -364,6 +366,8 @@ class Dispatcher:
         if isinstance(made, Failure):
             return made
         await self._insist(lambda: self._store.keep_handle(delivery, made))
+        if not await self._insist(lambda: self._store.is_wanted(delivery)):
+            return NotSent("nothing was published: its alert has been replaced or has expired")
         return replace(delivery, handle=made)
 
     async def _correct(self, channel: Channel, delivery: Delivery) -> Receipt | Failure:
@@ -527,8 +531,8 @@ class Dispatcher:
     async def _watch(self, lane: Lane) -> None:
         while not self._stopping:
             lane.wake.clear()
-            if self._has_rows(lane, State.UNKNOWN):
-                await self._resolve_due(lane)
+            if self._has_rows(lane, State.UNKNOWN) and not lane.held:
+                await self._resolve_due(lane)  # another account's list would prove nothing
             elif not self._has_rows(lane, State.QUEUED):
                 lane.next_due = None
             self._wanted.add(lane.name)

@@ -123,11 +123,13 @@ class Probes:
     async def _tell_end(self, name: str, found: Readiness) -> None:
         """Tell people 30, 7 and 1 days before a token ends, each time once."""
         days = found.days_left
-        reached = min((limit for limit in ENDS if days is not None and days <= limit), default=None)
+        if days is None:  # a probe that failed knows nothing of it: what was told stays told
+            return
+        reached = min((limit for limit in ENDS if days <= limit), default=None)
         for limit, kind in ENDS.items():
             if limit != reached:
                 await self.store.untell(name, kind)
-        if reached is not None and found.ready and days is not None:
+        if reached is not None and found.ready:
             text = f"it ends in {days:.0f} days: {found.sentence} {found.remedy or ''}"
             await self.store.tell(NewNotice(ENDS[reached], text.strip().rstrip("."), channel=name))
 

@@ -25,7 +25,6 @@ from broadcaster.store import Look, StorageFull, Store, StoreUnavailable, ToLook
 log = structlog.get_logger(__name__)
 
 PACE_SECONDS = 0.5  # between two questions to the store
-AT_ONCE = 20
 WATCHED = timedelta(hours=12)  # a post is looked at so long at most
 LOOK_SECONDS_MAX = 30.0
 
@@ -62,12 +61,12 @@ class Visibility:
 
     async def _begin(self) -> None:
         """Begin looks that are due: one at a time on each channel."""
-        for one in await self.store.to_look(AT_ONCE):
+        for one in await self.store.to_look(tuple(self._busy)):
             name = one.delivery.channel
             channel = self.channels.get(name)
             if channel is None or not isinstance(channel, Looks):  # not configured any more
                 await self.store.look_later(one.delivery, None)
-            elif name not in self._busy:
+            else:
                 self._busy[name] = asyncio.create_task(self._finish(name, channel, one))
 
     async def _finish(self, name: str, channel: Channel, one: ToLook) -> None:

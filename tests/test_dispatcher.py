@@ -695,6 +695,30 @@ async def test_a_worn_out_container_is_made_anew(sqlite_store: Store) -> None:
     assert channel.published == ["c2"]
 
 
+async def test_what_was_overtaken_during_the_first_step_is_not_published(
+    sqlite_store: Store,
+) -> None:
+    """A warning must not appear after its all-clear: it is asked again before the second step."""
+    first: list[Accepted] = []
+
+    @dataclass
+    class Overtaken(Stepping):
+        async def prepare(self, delivery: Delivery) -> Mapping[str, Any]:
+            if delivery.version == 1:
+                await sqlite_store.accept(plan(after=first[0]))
+            return await super().prepare(delivery)
+
+    channel = Overtaken()
+    async with running(sqlite_store, channel) as dispatcher:
+        wanted = plan(("one",))
+        first.append(wanted.accepted)
+        await sqlite_store.accept(wanted)
+        dispatcher.wake()
+        await eventually(_is(sqlite_store, wanted.accepted, one="superseded"))
+        await eventually(lambda: len(channel.posts) == 1)
+    assert [one.version for one in channel.posts] == [2]
+
+
 @dataclass
 class Correcting(FakeChannel):
     """A network on which older posts can be edited."""
@@ -740,6 +764,24 @@ async def test_a_held_channel_posts_nothing_until_it_is_released(sqlite_store: S
     assert len(channel.posts) == 1
     (row, *_) = [one for one in await sqlite_store.channels() if one.name == "one"]
     assert row.held is None
+
+
+async def test_a_held_channel_reads_nothing_back(sqlite_store: Store) -> None:
+    """That the post is not on another account proves nothing of the right one."""
+    channel = FakeChannel(script=[posting_then(LOST)], guarantee=Guarantee.TWO_STEPS)
+    async with running(sqlite_store, channel) as dispatcher:
+        accepted = await _go(sqlite_store, dispatcher)
+        await eventually(lambda: bool(channel.posts))
+        await dispatcher.hold("one", "another account")
+        channel.hidden = True
+        await asyncio.sleep(0.3)
+        view = await sqlite_store.view(accepted.id)
+        assert view is not None
+        assert view.deliveries[0][0].state is State.UNKNOWN
+        channel.hidden = False
+        await dispatcher.release("one", "person")
+        await _settled(sqlite_store, accepted)
+    assert len(channel.sends) == 1
 
 
 async def test_a_channel_stays_held_over_a_restart(sqlite_store: Store) -> None:

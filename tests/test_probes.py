@@ -336,6 +336,19 @@ async def test_the_end_of_a_token_is_told_thirty_seven_and_one_day_before(
     assert seen == [[], thirty, thirty, seven, seven, last, last, []]
 
 
+async def test_a_probe_that_fails_rings_no_alarm_anew(sqlite_store: Store) -> None:
+    """It knows nothing of the token's end: the alarm stays the same one."""
+    ending, hiccup = replace(WELL, days_left=20.0), Readiness(ready=False, sentence="no answer")
+    one = Probed("one", found=[ending, hiccup, ending])
+    looking = looker(sqlite_store, one)
+    rung = set()
+    for _ in range(3):
+        await looking.look(one)
+        kind = NoticeKind.EXPIRES_30
+        rung |= {m.notice.id for m in await sqlite_store.open_notices() if m.notice.kind is kind}
+    assert len(rung) == 1
+
+
 # Warm connections
 
 

@@ -68,7 +68,7 @@ class Watched:
             self.clock,
             lambda _, seconds: self.measured.append(seconds),
         )
-        for due in await self.store.to_look(5):
+        for due in await self.store.to_look():
             await room.look(channel, due)
         assert self.delivery is not None
         view = await self.store.view(self.delivery.alert)
@@ -242,6 +242,18 @@ async def test_one_slow_look_holds_up_its_own_channel_alone(sqlite_store: Store)
     task.cancel()
 
 
+async def test_many_looks_of_a_slow_channel_hide_none_of_another(sqlite_store: Store) -> None:
+    """However many are due there, and for however long, each channel has its turn."""
+    now = sqlite_store.due_now()
+    for number in range(30):
+        await sqlite_store.accept(plan(("two",) if number == 29 else ("one",)))
+    claimed = (await sqlite_store.claim({"one": 29, "two": 1}, HOLD)).deliveries
+    for one in claimed:
+        await sqlite_store.record(one, End(Outcome.ACCEPTED, receipt=Receipt("1"), look=now))
+    assert sorted(one.delivery.channel for one in await sqlite_store.to_look()) == ["one", "two"]
+    assert [one.delivery.channel for one in await sqlite_store.to_look(["one"])] == ["two"]
+
+
 async def test_a_channel_that_is_gone_is_asked_nothing(sqlite_store: Store) -> None:
     """A post of a channel that is no longer configured is looked at no more."""
     await sqlite_store.accept(plan())
@@ -252,7 +264,7 @@ async def test_a_channel_that_is_gone_is_asked_nothing(sqlite_store: Store) -> N
     task = asyncio.create_task(room.run())
 
     async def none_due() -> bool:
-        return await sqlite_store.to_look(5) == []
+        return await sqlite_store.to_look() == []
 
     await eventually(none_due)
     task.cancel()

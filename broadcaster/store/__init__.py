@@ -303,6 +303,11 @@ class Store:
         """Keep what the network's first step made, before the second."""
         await self._engine.write(lambda db: outbox.keep_handle(db, delivery.id, handle))
 
+    async def is_wanted(self, delivery: Delivery) -> bool:
+        """Say whether its alert is still the newest of its incident, and unexpired."""
+        at = self._moment()
+        return await self._engine.read(lambda db: outbox.is_wanted(db, delivery.id, at))
+
     # Cards and looks
 
     async def cards_to_draw(self, since: datetime) -> list[Card]:
@@ -323,12 +328,12 @@ class Store:
         due = self.due_now()
         return await self._engine.write(lambda db: cards.faulty(db, name, why, due))
 
-    async def to_look(self, most: int) -> list[ToLook]:
-        """Return posts that are due for a look."""
+    async def to_look(self, busy: Collection[str] = ()) -> list[ToLook]:
+        """Return the post of each channel that is due for a look first, but of those `busy`."""
         now = self.due_now()
         if not await self._engine.read(lambda db: sights.any_due(db, now)):
             return []  # asked twice a second: most of the time there is nothing to write
-        return await self._engine.write(lambda db: sights.due(db, now, most))
+        return await self._engine.write(lambda db: sights.due(db, now, busy))
 
     async def look_later(self, delivery: Delivery, due: datetime | None) -> None:
         """This look showed nothing; look again then, or (None) no more."""

@@ -42,6 +42,7 @@ from broadcaster.store.tables import (
 
 log = structlog.get_logger(__name__)
 CARD_WAIT = timedelta(seconds=1)  # how soon a row looks again for a card it cannot do without
+CORRECTION_WAIT = timedelta(seconds=2)  # how soon a correction looks again for the post it marks
 _older = delivery.alias("older")
 _OLDER_OPEN = exists().where(
     _older.c.incident == delivery.c.incident,
@@ -92,6 +93,37 @@ _EARLIER_POST = (
         among(delivery.c.state, OUT),
     )
     .order_by((delivery.c.part == bindparam("same_part")).desc(), delivery.c.version.desc())
+    .limit(1)
+)
+# Of a correction: the post it marks, and rows of which nobody knows whether they are one.
+_CORRECTED = (
+    select(delivery.c.receipt)
+    .where(
+        delivery.c.incident == bindparam("of"),
+        delivery.c.channel == bindparam("on"),
+        delivery.c.version < bindparam("version_now"),
+        delivery.c.part == bindparam("same_part"),
+        delivery.c.receipt.is_not(None),
+        among(delivery.c.state, OUT),
+    )
+    .order_by(delivery.c.version.desc())
+    .limit(1)
+)
+_MAY_BE_CORRECTED = (
+    select(delivery.c.state, delivery.c.due)
+    .where(
+        delivery.c.incident == bindparam("of"),
+        delivery.c.channel == bindparam("on"),
+        delivery.c.version < bindparam("version_now"),
+        delivery.c.part == bindparam("same_part"),
+        among(delivery.c.state, (State.SENDING, State.UNKNOWN))
+        | (
+            (delivery.c.doubtful == 1)
+            & (delivery.c.absent == 0)
+            & among(delivery.c.state, (State.FAILED, State.EXPIRED, State.SUPERSEDED))
+        ),
+    )
+    .order_by(delivery.c.version.desc())
     .limit(1)
 )
 _ANSWERED = select(delivery.c.receipt).where(
@@ -168,18 +200,46 @@ def _sort_out(db: Database, rows: list[Row], at: Moment) -> list[tuple[Row, Deli
             end_row(db, row, state, at.now)
         elif row["attempts"]:
             good.append((row, said))
-        elif _has_what_it_corrects(db, row, at.now) and (whole := _with_picture(db, row, said, at)):
+        elif _has_what_it_corrects(db, row, at) and (whole := _with_picture(db, row, said, at)):
             good.append((row, whole))
     return good
 
 
-def _has_what_it_corrects(db: Database, row: Row, now: datetime) -> bool:
-    """A correction goes on only where a post of an earlier version is; else it ends here."""
+def _has_what_it_corrects(db: Database, row: Row, at: Moment) -> bool:
+    """A correction goes on only where a post of an earlier version is.
+
+    While that is being sent or read back it waits, however long: a warning that turns up later must
+    not stand there unmarked. Where nobody will ever know, a person must look.
+    """
     if not row["part"].endswith(CORRECTION) or _earlier_post(db, row):
         return True
-    reason = "no post of an earlier version is known here that could be corrected"
-    journal.move(db, [Move(row, State.SUPERSEDED, reason)], now)
+    open_one = db.row(_MAY_BE_CORRECTED, **_of_same_part(row))
+    if open_one is None:
+        reason = "no post of an earlier version is known here that could be corrected"
+        journal.move(db, [Move(row, State.SUPERSEDED, reason)], at.now)
+    elif _is_being_resolved(open_one):
+        due, why = to_us(at.due + CORRECTION_WAIT), "waits until the post it marks is found or not"
+        db.change(_PUT_OFF, row_id=row["id"], to_due=due, why=why)
+    else:
+        reason = "an earlier post may be out and could not be read back: look by hand and mark it"
+        fail(db, row, reason, at.now, needs_person=True)
     return False
+
+
+def _is_being_resolved(row: Row) -> bool:
+    """Say whether the daemon will find out by itself what became of a row."""
+    return row["state"] == State.SENDING or (
+        row["state"] == State.UNKNOWN and row["due"] is not None
+    )
+
+
+def _of_same_part(row: Row) -> Row:
+    return {
+        "of": row["incident"],
+        "on": row["channel"],
+        "version_now": row["version"],
+        "same_part": row["part"].removesuffix(CORRECTION),
+    }
 
 
 def _with_picture(db: Database, row: Row, said: Delivery, at: Moment) -> Delivery | None:
@@ -251,19 +311,15 @@ def _begun(row: Row, said: Delivery) -> Delivery:
 def _earlier_post(db: Database, row: Row) -> str | None:
     """The post this one answers: the part it names, else the latest of the incident here.
 
-    Of that the same part first.
+    Of that the same part first; a correction marks the same part and no other, or two corrections
+    would write over each other.
     """
     found = None
     if row["after"]:
         found = db.row(_ANSWERED, of=row["alert"], on=row["channel"], of_part=row["after"])
     if found is None and row["version"] > 1:
-        found = db.row(
-            _EARLIER_POST,
-            of=row["incident"],
-            on=row["channel"],
-            version_now=row["version"],
-            same_part=row["part"].removesuffix(CORRECTION),
-        )
+        corrects = row["part"].endswith(CORRECTION)
+        found = db.row(_CORRECTED if corrects else _EARLIER_POST, **_of_same_part(row))
     try:
         receipt_from_json(found["receipt"] if found else None)
     except UNREADABLE:  # better a post of its own than none

@@ -144,6 +144,12 @@ def verdict(row: Row, at: Moment) -> State | None:
     return None
 
 
+def is_wanted(db: Database, delivery_id: str, at: Moment) -> bool:
+    """Say whether a delivery may still be sent."""
+    row = one_row(db, delivery_id)
+    return row is not None and verdict(row, at) is None
+
+
 _WHY = {
     State.SUPERSEDED: "a newer version was accepted before this was sent",
     State.EXPIRED: "the alert expired before this was sent",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -26,14 +26,17 @@ from broadcaster.store.rows import (
 )
 from broadcaster.store.tables import delivery, incident, notice, sight
 
+PAGE = 20  # rows of one channel that are gone through for one look
+
 _DROP = delete(sight).where(sight.c.delivery == bindparam("of"))
+_DUE_ON = select(sight.c.channel).where(sight.c.due <= bindparam("now")).distinct()
 _DUE = (
     select(delivery, incident.c.newest, sight.c.seen, sight.c.sent, sight.c.looks)
     .join(sight, sight.c.delivery == delivery.c.id)
     .join(incident, incident.c.id == delivery.c.incident)
-    .where(sight.c.due <= bindparam("now"))
+    .where(sight.c.channel == bindparam("of"), sight.c.due <= bindparam("now"))
     .order_by(sight.c.due)
-    .limit(bindparam("most"))
+    .limit(PAGE)
 )
 _ANY = select(sight.c.delivery).where(sight.c.due <= bindparam("now")).limit(1)
 _ONE = select(delivery).where(delivery.c.id == bindparam("of"))
@@ -93,20 +96,25 @@ def any_due(db: Database, now: datetime) -> bool:
     return db.row(_ANY, now=to_us(now)) is not None
 
 
-def due(db: Database, now: datetime, most: int) -> list[ToLook]:
-    """Return posts whose look is due; what is not out, or was replaced, is looked at no more."""
-    found = []
-    for row in db.rows(_DUE, now=to_us(now), most=most):
+def due(db: Database, now: datetime, busy: Collection[str] = ()) -> list[ToLook]:
+    """Return the post of each channel, but of those `busy`, whose look is due first."""
+    names = sorted({row["channel"] for row in db.rows(_DUE_ON, now=to_us(now))} - set(busy))
+    found = (_first_due(db, name, now) for name in names)
+    return [one for one in found if one]
+
+
+def _first_due(db: Database, name: str, now: datetime) -> ToLook | None:
+    """Return a channel's first; what is not out, or was replaced, is looked at no more."""
+    for row in db.rows(_DUE, of=name, now=to_us(now)):
         try:
             one = delivery_of(row)
         except UNREADABLE:
             _over(db, row["id"], now)
             continue
-        if one.state not in OUT or row["newest"] != row["alert"]:
-            _over(db, row["id"], now)
-            continue
-        found.append(ToLook(one, from_us(row["sent"]), row["looks"]))
-    return found
+        if one.state in OUT and row["newest"] == row["alert"]:
+            return ToLook(one, from_us(row["sent"]), row["looks"])
+        _over(db, row["id"], now)
+    return None
 
 
 def later(db: Database, delivery_id: str, due: datetime | None) -> None:
@@ -145,7 +153,7 @@ def saw(db: Database, look: Look, now: datetime) -> State | None:
     state = State.VISIBLE if look.seen.there else State.SENT
     if state is not State(row["state"]):
         journal.move(db, [Move(row, state, look.seen.reason, url=look.url)], now)
-    if look.seen.there:
+    if look.seen.there or look.due is None:  # after the last look there is nothing left to do
         db.change(_CLOSE, of=look.delivery, at=to_us(now))
     elif look.alarm and not db.rows(_TOLD_OF, of=look.delivery):
         told = NewNotice(NoticeKind.GONE, look.alarm, row["alert"], row["id"], row["channel"])

@@ -131,6 +131,78 @@ async def test_a_correction_of_nothing_ends_quietly(outbox: Store, clock: Manual
     assert [one.state for one, _ in view.deliveries] == [State.SENDING, State.SUPERSEDED]
 
 
+async def _states(store: Store, accepted: Accepted) -> dict[str, tuple[State, str | None]]:
+    view = await store.view(accepted.id)
+    assert view is not None
+    return {one.part: (one.state, one.reason) for one, _ in view.deliveries}
+
+
+async def test_a_correction_waits_while_the_post_before_is_being_read_back(
+    outbox: Store, clock: ManualClock
+) -> None:
+    """However long: found after the 20 s that order is kept, the old warning is marked."""
+    first = await _accept(outbox, clock)
+    (old,) = await _claim(outbox)
+    later = clock.now() + timedelta(seconds=90)
+    await outbox.record(old, End(Outcome.UNKNOWN, "the answer was lost", due=later))
+    second = _with_correction(clock, first)
+    await outbox.accept(second)
+    clock.move(30)
+    (posted,) = await _claim(outbox)
+    assert posted.part == "de"
+    state, reason = (await _states(outbox, second.accepted))[f"de{CORRECTION}"]
+    assert state is State.QUEUED
+    assert reason is not None
+    assert "waits until the post it marks is found" in reason
+    await outbox.found(old, PROOF)
+    clock.move(2)
+    (marks,) = await _claim(outbox)
+    assert (marks.part, marks.reply_to) == (f"de{CORRECTION}", PROOF)
+
+
+async def test_a_post_nobody_will_ever_know_of_is_marked_by_a_person(
+    outbox: Store, clock: ManualClock
+) -> None:
+    """It may stand there unmarked, so somebody must look; it is no quiet end."""
+    first = await _accept(outbox, clock)
+    (old,) = await _claim(outbox)
+    await outbox.record(old, End(Outcome.UNKNOWN, "the answer was lost", due=clock.now()))
+    await outbox.unreadable(old, "the token has expired")
+    second = _with_correction(clock, first)
+    await outbox.accept(second)
+    await _claim(outbox)
+    state, reason = (await _states(outbox, second.accepted))[f"de{CORRECTION}"]
+    assert state is State.FAILED
+    assert reason is not None
+    assert "look by hand" in reason
+    assert second.deliveries[1].id in {m.notice.delivery for m in await outbox.open_notices()}
+
+
+async def test_a_correction_marks_its_own_language_alone(outbox: Store, clock: ManualClock) -> None:
+    """A language that came later has no post to mark: two marks would write over each other."""
+    first = await _accept(outbox, clock)
+    (old,) = await _claim(outbox)
+    await outbox.record(old, End(Outcome.ACCEPTED, receipt=PROOF))
+    second = _with_correction(clock, first)
+    other = replace(
+        second.deliveries[1], id=f"{second.accepted.id}-en", part=f"en{CORRECTION}", key="k3"
+    )
+    await outbox.accept(replace(second, deliveries=[*second.deliveries, other]))
+    assert [one.part for one in await _claim(outbox)] == ["de", f"de{CORRECTION}"]
+    states = await _states(outbox, second.accepted)
+    assert states[f"en{CORRECTION}"][0] is State.SUPERSEDED
+
+
+async def test_what_is_wanted_is_asked_anew(outbox: Store, clock: ManualClock) -> None:
+    """A step on the network takes time: meanwhile a newer version may come, or the alert end."""
+    one = await _sending(outbox, clock)
+    assert await outbox.is_wanted(one)
+    view = await outbox.view(one.alert)
+    assert view is not None
+    await outbox.accept(plan(now=clock.now(), after=view.accepted))
+    assert not await outbox.is_wanted(one)
+
+
 async def test_a_person_may_have_posted_what_waited(outbox: Store, clock: ManualClock) -> None:
     """An all-clear follows a warning that waited for a person: it may be out, unconfirmed."""
     wanted = plan(now=clock.now())

@@ -70,9 +70,9 @@ async def test_a_post_is_due_for_a_look_when_the_channel_said(
 ) -> None:
     """Not before its time, and with the time since which it is out."""
     one = await sent(outbox, clock, batch=batch)
-    assert await outbox.to_look(5) == []
+    assert await outbox.to_look() == []
     clock.move(1)
-    (due,) = await outbox.to_look(5)
+    (due,) = await outbox.to_look()
     assert due.delivery.id == one.id
     assert due.looks == 0
     assert (clock.now() - due.sent).total_seconds() == 1
@@ -84,7 +84,7 @@ async def test_what_was_read_back_is_looked_at_too(outbox: Store, clock: ManualC
     (one,) = (await outbox.claim({"one": 1}, HOLD)).deliveries
     await outbox.record(one, End(Outcome.UNKNOWN, "lost", due=clock.now()))
     await outbox.found(one, PROOF, clock.now())
-    (due,) = await outbox.to_look(5)
+    (due,) = await outbox.to_look()
     assert due.delivery.id == one.id
 
 
@@ -102,9 +102,9 @@ async def test_a_post_that_is_seen_is_visible_with_what_was_seen(
     assert found.seen == seen
     assert found.receipt is not None
     assert found.receipt.url == URL
-    assert await outbox.to_look(5) == []
+    assert await outbox.to_look() == []
     clock.move(300)
-    (due,) = await outbox.to_look(5)
+    (due,) = await outbox.to_look()
     assert due.looks == 1
     assert due.delivery.seen == seen
 
@@ -136,7 +136,17 @@ async def test_what_was_replaced_is_looked_at_no_more(outbox: Store, clock: Manu
     await outbox.saw(Look(one.id, hidden, due, "not seen"))
     await outbox.accept(plan(now=clock.now(), after=first))
     clock.move(1)
-    assert await outbox.to_look(5) == []
+    assert await outbox.to_look() == []
+    assert await told(outbox) == []
+
+
+async def test_after_the_last_look_nobody_need_act(outbox: Store, clock: ManualClock) -> None:
+    """The alert is over: that its post was hidden is no trouble any more."""
+    one = await sent(outbox, clock)
+    hidden = Seen(clock.now(), there=False, reason="hidden")
+    await outbox.saw(Look(one.id, hidden, clock.now(), "not seen"))
+    assert len(await told(outbox)) == 1
+    await outbox.saw(Look(one.id, hidden, None, "not seen"))
     assert await told(outbox) == []
 
 
@@ -145,7 +155,7 @@ async def test_what_was_taken_down_is_looked_at_no_more(outbox: Store, clock: Ma
     one = await sent(outbox, clock)
     await outbox.retracted(one.id, "key:test")
     clock.move(1)
-    assert await outbox.to_look(5) == []
+    assert await outbox.to_look() == []
     assert await outbox.saw(Look(one.id, there(clock), None)) is None
     assert (await now(outbox, one)).state is State.RETRACTED
 
