@@ -157,6 +157,11 @@ class Service:
         """Draw what a card shows (JSON). Raises CardFault."""
         return await self.cards.drawers.draw(Spec.from_json(spec))
 
+    async def resume(self, channel: str) -> None:
+        """A person says that a channel's trouble is mended; its cards are drawn again as well."""
+        await self.dispatcher.resume(channel)
+        await self.cards.take_up()
+
     async def release(self, channel: str, actor: str) -> bool:
         """A person says that a channel's account is right; the next good probe binds it anew."""
         known = await self.dispatcher.release(channel, actor)
@@ -284,7 +289,7 @@ def web_services(service: Service) -> Services:
         service.readiness,
         service.metrics,
         service.take_down,
-        service.dispatcher.resume,
+        service.resume,
         service.release,
         service.cards.picture,
         service.draw,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -20,7 +20,7 @@ import structlog
 
 from broadcaster.channels import card_path
 from broadcaster.clock import Clock
-from broadcaster.drawers import Drawers
+from broadcaster.drawers import Drawers, WorkerFault
 from broadcaster.drawing import CardFault, Spec
 from broadcaster.record import Card
 from broadcaster.store import StorageFull, Store, StoreUnavailable
@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 DRAWN_FOR = timedelta(hours=72)  # no alert is tried longer
 AGAIN_SECONDS = 1.0
+# Until a card is drawn again after trouble that is not its own: a killed process, a full disk.
+WAITS_SECONDS = (1.0, 5.0, 30.0, 120.0)
 KEPT_SECONDS = 7 * 86_400.0  # a file; after that it is drawn anew when somebody asks
 
 
@@ -45,26 +47,38 @@ class Cards:
     public_url: str
     clock: Clock
     wake: Callable[[set[str]], None]
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    waits_seconds: Sequence[float] = WAITS_SECONDS
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by the card's name
 
     async def start(self) -> None:
         """Warm the drawing up, and take up what was not drawn before a crash."""
         await self.drawers.start()
+        await self.take_up()
+
+    async def take_up(self) -> None:
+        """Have drawn what is not: left by a crash, or wanted again by a person."""
         self.begin(await self.store.cards_to_draw(self.clock.now() - DRAWN_FOR))
 
     async def close(self) -> None:
         """Draw nothing any more."""
-        for task in self._tasks:
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.drawers.close()
 
     def begin(self, cards: Iterable[Card]) -> None:
-        """Have cards drawn, in this order."""
+        """Have cards drawn, in this order; what is under way already goes on."""
         for card in cards:
-            task = asyncio.create_task(self._draw(card))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            if card.name not in self._tasks:
+                task = asyncio.create_task(self._draw(card), name=card.name)
+                self._tasks[card.name] = task
+                task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._tasks[task.get_name()]
+        if not task.cancelled() and (error := task.exception()):
+            log.error("card_given_up", card=task.get_name(), exc_info=error)
 
     async def picture(self, digest: str, kind: str) -> Path | None:
         """Return the file of a picture that some alert has, drawn anew if need be."""
@@ -90,17 +104,36 @@ class Cards:
 
     async def _draw(self, card: Card) -> None:
         try:
-            data = await self.drawers.draw(Spec.from_json(card.spec))
+            digest = await self._file_of(card)
         except CardFault as fault:
             log.warning("card_not_drawn", card=card.name, reason=str(fault))
             why = str(fault)
             self.wake(await self._insist(lambda: self.store.card_faulty(card.name, why)))
             return
-        digest = sha256(data).hexdigest()
-        path = card_path(self.directory, digest, card.kind)
-        await asyncio.to_thread(_write, path, data)
-        url = f"{self.public_url}/cards/{path.name}"
+        url = f"{self.public_url}/cards/{card_path(self.directory, digest, card.kind).name}"
         self.wake(await self._insist(lambda: self.store.card_drawn(card.name, digest, url)))
+
+    async def _file_of(self, card: Card) -> str:
+        """Draw a card and keep its file; return its digest. Raises CardFault.
+
+        What is not the card's own fault is tried again, but not for ever: it may be after all.
+        """
+        for wait in self.waits_seconds:
+            try:
+                return await self._drawn(card)
+            except WorkerFault as fault:
+                log.warning("card_drawn_again", card=card.name, seconds=wait, reason=str(fault))
+            await self.clock.sleep(wait)
+        return await self._drawn(card)
+
+    async def _drawn(self, card: Card) -> str:
+        data = await self.drawers.draw(Spec.from_json(card.spec))
+        digest = sha256(data).hexdigest()
+        try:
+            await asyncio.to_thread(_write, card_path(self.directory, digest, card.kind), data)
+        except OSError as error:
+            raise WorkerFault(f"its file cannot be written: {error.strerror}") from error
+        return digest
 
     async def _insist(self, write: Callable[[], Awaitable[set[str]]]) -> set[str]:
         """Write; while the store cannot, wait for it: rows that need a picture wait as well."""

@@ -39,6 +39,10 @@ _HYPHENATED = [
 ]
 
 
+class WorkerFault(CardFault):
+    """Drawing failed, perhaps not for the card's sake: the same card may be tried again."""
+
+
 @dataclass(slots=True)
 class Drawers:
     """Draws cards, one after the other. `templates`: a city's own, whose `card/` comes first."""
@@ -72,8 +76,8 @@ class Drawers:
     async def draw(self, spec: Spec) -> bytes:
         """Return the picture as a file.
 
-        Raises CardFault: as `drawing.draw` does, and if the worker ended or took longer than
-        `limit_seconds`. Then another worker is started at once.
+        Raises CardFault as `drawing.draw` does, and WorkerFault if the worker ended or took longer
+        than `limit_seconds`. Then another worker is started at once.
         """
         async with self._one_by_one:
             worker = await self._ready()
@@ -83,10 +87,10 @@ class Drawers:
             except TimeoutError as error:
                 await self._replace()
                 took = f"drawing the card took longer than {self.limit_seconds:g} s"
-                raise CardFault(took) from error
+                raise WorkerFault(took) from error
             except (OSError, asyncio.IncompleteReadError) as error:
                 code = await self._replace()
-                raise CardFault(f"the process that draws cards ended ({code})") from error
+                raise WorkerFault(f"the process that draws cards ended ({code})") from error
             except asyncio.CancelledError:
                 await self._replace()  # its answer would be taken for that to another card
                 raise
@@ -96,7 +100,7 @@ class Drawers:
 
     async def _ready(self) -> Process:
         if self._closed:
-            raise CardFault("no cards are drawn any more: the daemon is stopping")
+            raise WorkerFault("no cards are drawn any more: the daemon is stopping")
         if self._worker and self._worker.returncode is not None:
             await self._replace()  # it ended while nobody asked for anything: no card's fault
         if self._starting is None:
@@ -109,7 +113,7 @@ class Drawers:
             self._starting = None  # the next card tries again
             await self._end()
             reason = str(error) or "it took too long"
-            raise CardFault(f"the process that draws cards does not start: {reason}") from error
+            raise WorkerFault(f"the process that draws cards does not start: {reason}") from error
         return self._worker
 
     def _begin(self) -> None:

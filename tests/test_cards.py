@@ -17,8 +17,8 @@ import pytest
 from broadcaster.cards import KEPT_SECONDS, Cards
 from broadcaster.channels import card_path
 from broadcaster.clock import SystemClock
-from broadcaster.delivery import Delivery, Media
-from broadcaster.drawers import Drawers
+from broadcaster.delivery import Delivery, Media, State
+from broadcaster.drawers import Drawers, WorkerFault
 from broadcaster.drawing import CardFault, Spec
 from broadcaster.record import Accepted, Card
 from broadcaster.store import Store, StoreUnavailable
@@ -34,6 +34,7 @@ class Hand:
     """Draws what the test says, in this process."""
 
     result: bytes | CardFault = b"a picture"
+    troubles: list[CardFault] = field(default_factory=list)
     drawn: list[Spec] = field(default_factory=list)
     started: bool = False
     closed: bool = False
@@ -47,6 +48,8 @@ class Hand:
     async def draw(self, spec: Spec) -> bytes:
         self.drawn.append(spec)
         await asyncio.sleep(0)
+        if self.troubles:
+            raise self.troubles.pop(0)
         if isinstance(self.result, CardFault):
             raise self.result
         return self.result
@@ -62,12 +65,12 @@ class Room:
     woken: list[set[str]]
     directory: Path
 
-    async def accept(self) -> Accepted:
+    async def accept(self, *, required: bool = False) -> Accepted:
         """Accept an alert whose post takes the card."""
         wanted = plan()
         (one,) = wanted.deliveries
         assert one.message is not None
-        picture = Media(CARD.name, "Gefahr", CARD.kind, 1200, 675)
+        picture = Media(CARD.name, "Gefahr", CARD.kind, 1200, 675, required)
         row = replace(one, message=replace(one.message, media=(picture,)))
         accepted = await self.store.accept(replace(wanted, deliveries=[row], cards=[CARD]))
         return accepted.accepted
@@ -94,6 +97,7 @@ async def make(sqlite_store: Store, tmp_path: Path) -> AsyncIterator[Callable[..
             URL,
             SystemClock(),
             woken.append,
+            (0.0, 0.0),
         )
         made.append(Room(cards, hand, sqlite_store, woken, tmp_path))
         return made[-1]
@@ -130,6 +134,50 @@ async def test_a_card_that_cannot_be_drawn_is_told_with_its_reason(
     assert claimed.message is not None
     assert claimed.message.missing == "posted without its card: no font has U+706B"
     assert list((room.directory / "cards").glob("*")) == []
+
+
+async def test_a_killed_process_costs_no_card(make: Callable[..., Room]) -> None:
+    """The same card is drawn again, for the trouble may not be its own."""
+    room = make(Hand(troubles=[WorkerFault("it was killed")] * 2))
+    accepted = await room.accept()
+    room.cards.begin([CARD])
+    await eventually(lambda: room.woken == [{"one"}])
+    message = (await room.row(accepted)).message
+    assert message is not None
+    assert message.media[0].digest == sha256(b"a picture").hexdigest()
+
+
+async def test_a_disk_that_takes_no_file_is_tried_again_and_then_told(
+    make: Callable[..., Room],
+) -> None:
+    """The row gets its reason instead of waiting for ever; after a retry it is drawn."""
+    room = make()
+    accepted = await room.accept(required=True)
+    (room.directory / "cards").write_text("in the way")
+    room.cards.begin([CARD])
+    await eventually(lambda: room.woken == [{"one"}])
+    assert len(room.hand.drawn) == 3
+    assert (await room.store.claim({"one": 1}, timedelta(0))).deliveries == []
+    failed = await room.row(accepted)
+    assert failed.state is State.FAILED
+    assert "its file cannot be written" in (failed.reason or "")
+    (room.directory / "cards").unlink()
+    await room.store.retry(failed.id, "key:test")
+    await room.cards.take_up()
+    await eventually(lambda: len(room.woken) == 2)
+    (claimed,) = (await room.store.claim({"one": 1}, timedelta(0))).deliveries
+    assert claimed.message is not None
+    assert claimed.message.media[0].digest == sha256(b"a picture").hexdigest()
+
+
+async def test_a_card_under_way_is_not_begun_twice(make: Callable[..., Room]) -> None:
+    """Taking up what is not drawn finds it, and leaves it alone."""
+    room = make()
+    await room.accept()
+    room.cards.begin([CARD, CARD])
+    await room.cards.take_up()
+    await eventually(lambda: room.woken == [{"one"}])
+    assert room.hand.drawn == [SPEC]
 
 
 async def test_what_was_not_drawn_before_a_crash_is_drawn_at_the_start(

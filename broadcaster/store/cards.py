@@ -24,6 +24,7 @@ _OF = select(card.c.name, card.c.spec, card.c.kind).where(
 )
 _DRAWN = update(card).where(card.c.name == bindparam("of")).values(digest=bindparam("sha256"))
 _FAULTY = update(card).where(card.c.name == bindparam("of")).values(fault=bindparam("why"))
+_MEND = update(card).where(card.c.name == bindparam("of")).values(fault=None)
 _WAITING = select(delivery.c.id, delivery.c.channel, delivery.c.message).where(
     delivery.c.card == bindparam("of"),
     delivery.c.attempts == 0,
@@ -62,6 +63,11 @@ def faulty(db: Database, name: str, why: str, due: datetime) -> set[str]:
     """A picture cannot be drawn: rows go on without it. Return their channels."""
     db.change(_FAULTY, of=name, why=plain(why))
     return _tell_rows(db, name, lambda media: media, due)
+
+
+def mend(db: Database, name: str) -> None:
+    """A card that could not be drawn is to be drawn again."""
+    db.change(_MEND, of=name)
 
 
 def _tell_rows(db: Database, name: str, fill: Callable[[Media], Media], due: datetime) -> set[str]:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from broadcaster.delivery import OUT, Delivery, Receipt, State
 from broadcaster.record import Refused
-from broadcaster.store import journal
+from broadcaster.store import cards, journal
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Deed, Move
 from broadcaster.store.outbox import (
@@ -35,6 +35,8 @@ def retry(db: Database, delivery_id: str, actor: str, at: Moment) -> Delivery:
     _refuse_old(row, at)
     if not row["doubtful"]:  # else it tells whether an earlier attempt has landed
         keep_handle(db, delivery_id, None)
+    if row["card"]:
+        cards.mend(db, row["card"])
     journal.move(db, [Move(row, State.QUEUED, "put back by a person", at.now)], at.now)
     journal.close_notices(db, at.now, [delivery_id])
     journal.note(db, Deed(actor, "retry", delivery_id, {"channel": row["channel"]}), at.now)
