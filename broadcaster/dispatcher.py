@@ -55,6 +55,7 @@ T = TypeVar("T")
 
 IDLE_SECONDS_MAX = 5.0  # how long a lane rests without being woken
 SWEEP_SECONDS = 5.0
+ACCOUNT_SECONDS = 5.0  # how long a bound channel waits for the first probe after a start
 HELD_SECONDS = 0.25  # how soon a lane looks again at rows that wait for an older version
 _LOOKED_FOR_FIRST = frozenset({Guarantee.READ_BACK, Guarantee.TWO_STEPS})
 GRACE_SECONDS = 1.0  # a channel's own limit comes first; this one is for threads that overrun it
@@ -83,6 +84,7 @@ class Lane:
     failures: int = 0
     switched_off: str | None = None
     held: str | None = None  # the account is another one: nothing is posted before a person looked
+    account_by: datetime | None = None  # till then its first probe may find another account
     next_due: datetime | None = None  # the earliest queued or unknown row, as last seen
     kept: int = 0  # slots kept for an alert that is being accepted
     look_anyway: bool = False  # ask the store itself, whatever the counts in memory say
@@ -95,10 +97,14 @@ class Lane:
     def free(self, now: datetime) -> int:
         """How many attempts may begin now."""
         paused = self.paused_until and now < self.paused_until
-        if self.switched_off or self.held or paused:
+        if self.switched_off or paused or self.is_strange(now):
             return 0
         most = 1 if self.on_trial else self.channel.attempts_at_once
         return max(0, most - len(self.running) - self.kept)
+
+    def is_strange(self, now: datetime) -> bool:
+        """Say whether its account is, or may be, another one than it was."""
+        return self.held is not None or (self.account_by is not None and now < self.account_by)
 
 
 class Dispatcher:
@@ -144,6 +150,8 @@ class Dispatcher:
                 lane.on_trial = row.paused_until is not None
                 lane.switched_off = row.switched_off
                 lane.held = row.held
+                if row.bound:  # an account changes while the daemon is down
+                    lane.account_by = self._store.due_now() + timedelta(seconds=ACCOUNT_SECONDS)
         self._recorder = asyncio.create_task(self._record_loop())
         self._recorder.add_done_callback(self._notice_fault)
         try:
@@ -523,7 +531,7 @@ class Dispatcher:
         lane.switched_off = reason
         await self._insist(lambda: self._store.switch_off(lane.name, reason))
         text = f"{reason}: the channel is switched off until a person switches it on again"
-        notice = NewNotice(NoticeKind.CHANNEL, text, channel=lane.name)
+        notice = NewNotice(NoticeKind.SWITCHED_OFF, text, channel=lane.name)
         await self._insist(lambda: self._store.tell(notice))
 
     # Watching: what is due later, and what must be read back
@@ -531,7 +539,8 @@ class Dispatcher:
     async def _watch(self, lane: Lane) -> None:
         while not self._stopping:
             lane.wake.clear()
-            if self._has_rows(lane, State.UNKNOWN) and not lane.held:
+            strange = lane.is_strange(self._store.due_now())
+            if self._has_rows(lane, State.UNKNOWN) and not strange:
                 await self._resolve_due(lane)  # another account's list would prove nothing
             elif not self._has_rows(lane, State.QUEUED):
                 lane.next_due = None
@@ -549,7 +558,8 @@ class Dispatcher:
 
     def _rest_seconds(self, lane: Lane) -> float:
         now = self._store.due_now()
-        ahead = [moment for moment in (lane.next_due, lane.paused_until) if moment and moment > now]
+        moments = (lane.next_due, lane.paused_until, lane.account_by)
+        ahead = [moment for moment in moments if moment and moment > now]
         seconds = min([(moment - now).total_seconds() for moment in ahead] or [IDLE_SECONDS_MAX])
         overdue = lane.next_due is not None and lane.next_due <= now
         return min(seconds, HELD_SECONDS if overdue else IDLE_SECONDS_MAX)
@@ -584,19 +594,25 @@ class Dispatcher:
             lane.switched_off, lane.paused_until = None, None
             await self._store.switch_off(name, None)
             await self._store.pause(name, None, None)
+            await self._store.untell(name, NoticeKind.SWITCHED_OFF)
             self.wake({name})
 
     async def hold(self, name: str, why: str | None) -> None:
-        """Post nothing on a channel until a person says so, or (None) go on."""
+        """A probe has seen the account: post nothing until a person says so, or (None) go on."""
         lane = self.lanes.get(name)
-        if lane and lane.held != why:
-            lane.held = why
+        if lane is None:
+            return
+        lane.account_by = None
+        before, lane.held = lane.held, why or lane.held  # held at once, let go when it is written
+        if why or before:
             await self._store.hold(name, why)
-            self.wake({name})
+        lane.held = why
+        self.wake({name})
 
     async def release(self, name: str, actor: str) -> bool:
         """A person says that the account is right; say whether there is such a channel."""
         known = await self._store.rebind(name, actor)
+        await self._store.untell(name, NoticeKind.HELD)
         if lane := self.lanes.get(name):
             lane.held = None
             self.wake({name})

@@ -43,6 +43,8 @@ _LASTS_WHILE = {
 _CLOSED_ELSEWHERE = frozenset(
     {
         NoticeKind.CHANNEL,
+        NoticeKind.HELD,
+        NoticeKind.SWITCHED_OFF,
         NoticeKind.CLOCK,
         NoticeKind.STORAGE,
         NoticeKind.GONE,
@@ -65,6 +67,8 @@ REMEDIES: Mapping[NoticeKind, str] = {
     NoticeKind.WAITING: "When it is posted: broadcaster confirm, with its link.",
     NoticeKind.NO_CHANNEL: "Correct the old post by hand.",
     NoticeKind.CHANNEL: "See: broadcaster check.",
+    NoticeKind.HELD: "Find out why; if the new account is right: broadcaster channels rebind.",
+    NoticeKind.SWITCHED_OFF: "Ask who runs it; retrying a delivery switches it on again.",
     NoticeKind.EXPIRES_30: "Renew it in time; see: broadcaster check.",
     NoticeKind.EXPIRES_7: "Renew it this week; see: broadcaster check.",
     NoticeKind.EXPIRES_1: "Renew it now; see: broadcaster check.",

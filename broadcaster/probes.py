@@ -70,15 +70,17 @@ class Probes:
 
     async def _watch(self, channel: Channel) -> None:
         while True:
+            answered = False
             try:
-                await self.look(channel)
+                answered = bool((await self.look(channel)).identity)
             except (StoreUnavailable, StorageFull) as error:
                 log.warning("probe_not_kept", channel=channel.config.name, error=str(error))
             spread = 1 + JITTER * random.uniform(-1, 1)  # noqa: S311 - jitter, no secret
-            await self.clock.sleep(self._seconds(channel) * spread)
+            await self.clock.sleep(self._seconds(channel, answered=answered) * spread)
 
-    def _seconds(self, channel: Channel) -> float:
-        rarely = channel.paid_reads
+    def _seconds(self, channel: Channel, *, answered: bool) -> float:
+        """Only an answer costs money; after none the next question comes as soon as elsewhere."""
+        rarely = channel.paid_reads and answered
         return self.timing.probe_x_seconds if rarely else self.timing.probe_seconds
 
     async def _keep_warm(self, channel: Warms) -> None:
@@ -96,29 +98,38 @@ class Probes:
     async def look(self, channel: Channel) -> Readiness:
         """Probe one channel, keep what was found, and tell people once if it is not ready."""
         name = channel.config.name
-        found = await self._bound(name, await probed(channel))
+        found = await probed(channel)
+        stranger = await self._stranger(name, found)
+        if stranger:
+            remedy = f"Find out why; if the new one is right: broadcaster channels rebind {name}."
+            found = replace(found, ready=False, sentence=stranger, remedy=remedy)
         await self.store.probed(name, found, found.limits)
         await self._tell_end(name, found)
-        if found.ready:
-            await self.store.untell(name, NoticeKind.CHANNEL)
-        else:
-            log.warning("channel_not_ready", channel=name, sentence=found.sentence)
-            text = f"not ready: {found.sentence} {found.remedy or ''}".strip().rstrip(".")
-            await self.store.tell(NewNotice(NoticeKind.CHANNEL, text, channel=name))
+        await self._tell(name, found, NoticeKind.HELD if stranger else NoticeKind.CHANNEL)
         return found
 
-    async def _bound(self, name: str, found: Readiness) -> Readiness:
-        """Bind a channel to its first account; hold it where that is now another one."""
+    async def _stranger(self, name: str, found: Readiness) -> str | None:
+        """Bind a channel to its first account; hold it, and say so, where it is another one now."""
         if not found.ready or not found.identity:
-            return found
+            return None
         bound = await self.store.bind(name, found.identity)
         if all(bound.get(key) == found.identity.get(key) for key in _BOUND_BY):
             await self.hold(name, None)
-            return found
+            return None
         why = f"The account is {_named(found.identity)}, not {_named(bound)} as it was."
         await self.hold(name, why)
-        remedy = f"Find out why; if the new one is right: broadcaster channels rebind {name}."
-        return replace(found, ready=False, sentence=why, remedy=remedy)
+        return why
+
+    async def _tell(self, name: str, found: Readiness, kind: NoticeKind) -> None:
+        """Tell people once if a channel is not ready; a hold lasts until the account is right."""
+        if found.ready or kind is NoticeKind.HELD:
+            await self.store.untell(name, NoticeKind.CHANNEL)
+        if found.ready:
+            await self.store.untell(name, NoticeKind.HELD)
+            return
+        log.warning("channel_not_ready", channel=name, sentence=found.sentence)
+        text = f"not ready: {found.sentence} {found.remedy or ''}".strip().rstrip(".")
+        await self.store.tell(NewNotice(kind, text, channel=name))
 
     async def _tell_end(self, name: str, found: Readiness) -> None:
         """Tell people 30, 7 and 1 days before a token ends, each time once."""

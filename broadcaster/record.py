@@ -190,7 +190,9 @@ class NoticeKind(StrEnum):
     GONE = "gone"  # sent, but the public does not see it, or sees something else
     WAITING = "waiting"  # a person must post it by hand
     NO_CHANNEL = "no-channel"  # carried it, and is no longer configured
-    CHANNEL = "channel"  # a channel is not ready, switched off or bound to another account
+    CHANNEL = "channel"  # a channel is not ready
+    HELD = "held"  # its account is another one than before: nothing is posted there
+    SWITCHED_OFF = "switched-off"  # the other side wants no more of it
     EXPIRES_30 = "expires-30"  # a token, or the version of an API, ends within so many days
     EXPIRES_7 = "expires-7"
     EXPIRES_1 = "expires-1"

@@ -52,12 +52,21 @@ class Visibility:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        while True:
-            try:
-                await self._begin()
-            except (StoreUnavailable, StorageFull) as error:
-                log.warning("looks_wait_for_store", error=str(error))
-            await self.clock.sleep(PACE_SECONDS)
+        try:
+            while True:
+                await self._begin_or_wait()
+                await self.clock.sleep(PACE_SECONDS)
+        finally:
+            under_way = list(self._busy.values())
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _begin_or_wait(self) -> None:
+        try:
+            await self._begin()
+        except (StoreUnavailable, StorageFull) as error:
+            log.warning("looks_wait_for_store", error=str(error))
 
     async def _begin(self) -> None:
         """Begin looks that are due: one at a time on each channel."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from broadcaster import dispatcher as room
 from broadcaster.channels import Channel
 from broadcaster.clock import SystemClock
 from broadcaster.config import StoreTable
@@ -332,7 +333,7 @@ async def test_a_410_switches_the_channel_off_and_is_told(sqlite_store: Store) -
         second = await _go(sqlite_store, dispatcher)
         await asyncio.sleep(0.2)
         assert await _is(sqlite_store, second, one="queued")()
-        assert NoticeKind.CHANNEL in await _kinds(sqlite_store)
+        assert NoticeKind.SWITCHED_OFF in await _kinds(sqlite_store)
         await dispatcher.resume("one")
         await eventually(_is(sqlite_store, second, one="sent"))
 
@@ -498,7 +499,7 @@ async def test_a_database_that_is_away_ends_no_attempt_unwritten(
 
 def _told_of_channel(store: Store) -> Callable[[], Awaitable[bool]]:
     async def check() -> bool:
-        return NoticeKind.CHANNEL in await _kinds(store)
+        return NoticeKind.SWITCHED_OFF in await _kinds(store)
 
     return check
 
@@ -764,6 +765,24 @@ async def test_a_held_channel_posts_nothing_until_it_is_released(sqlite_store: S
     assert len(channel.posts) == 1
     (row, *_) = [one for one in await sqlite_store.channels() if one.name == "one"]
     assert row.held is None
+
+
+async def test_after_a_start_a_bound_channel_waits_for_its_first_probe(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else's token may have been put in meanwhile; a silent probe stops nothing."""
+    await sqlite_store.bind("one", {"id": "1", "server": "x"})
+    channel = FakeChannel()
+    async with running(sqlite_store, channel) as dispatcher:
+        accepted = await _go(sqlite_store, dispatcher)
+        await asyncio.sleep(0.1)
+        assert channel.sends == []
+        await dispatcher.hold("one", None)
+        await _settled(sqlite_store, accepted)
+    monkeypatch.setattr(room, "ACCOUNT_SECONDS", 0.2)
+    async with running(sqlite_store, channel) as dispatcher:
+        await _settled(sqlite_store, await _go(sqlite_store, dispatcher))
+    assert len(channel.posts) == 2
 
 
 async def test_a_held_channel_reads_nothing_back(sqlite_store: Store) -> None:

@@ -59,10 +59,10 @@ async def running(store: Store, clock: Steps, *channels: Probed) -> AsyncIterato
         await probes.stop()
 
 
-async def told(store: Store) -> list[str]:
+async def told(store: Store, kind: NoticeKind = NoticeKind.CHANNEL) -> list[str]:
     """Give what people are told about channels."""
     matters = await store.open_notices()
-    return [one.notice.text for one in matters if one.notice.kind is NoticeKind.CHANNEL]
+    return [one.notice.text for one in matters if one.notice.kind is kind]
 
 
 def looker(store: Store, *channels: Probed) -> Probes:
@@ -102,10 +102,18 @@ async def test_then_it_is_looked_at_on_its_schedule(sqlite_store: Store) -> None
 
 async def test_x_is_looked_at_rarely(sqlite_store: Store) -> None:
     """X charges for reads: every 6 hours +-20 %."""
-    x, clock = Probed("one", paid_reads=True), Steps()
+    x, clock = Probed("one", found=[CITY], paid_reads=True), Steps()
     async with running(sqlite_store, clock, x):
         await eventually(lambda: len(clock.waits) == 1)
     assert 17_280 <= clock.waits[0] <= 25_920
+
+
+async def test_where_x_did_not_answer_it_is_asked_again_soon(sqlite_store: Store) -> None:
+    """No answer costs nothing: a hiccup leaves it "not ready" for minutes, not for hours."""
+    x, clock = Probed("one", found=[TOKEN], paid_reads=True), Steps()
+    async with running(sqlite_store, clock, x):
+        await eventually(lambda: len(clock.waits) == 1)
+    assert clock.waits[0] <= 720
 
 
 async def test_people_are_told_once_what_to_do(sqlite_store: Store) -> None:
@@ -274,10 +282,26 @@ async def test_another_account_under_the_same_name_holds_the_channel(sqlite_stor
     )
     assert found.remedy is not None
     assert "broadcaster channels rebind one" in found.remedy
-    assert len(await told(sqlite_store)) == 1
+    (text,) = await told(sqlite_store, NoticeKind.HELD)
+    assert found.sentence in text
+    assert "rebind one" in text
     assert (await looking.look(one)).ready
     assert held == [None, found.sentence, None]
+    assert await told(sqlite_store, NoticeKind.HELD) == []
+
+
+async def test_a_hold_is_told_beside_other_trouble(sqlite_store: Store) -> None:
+    """A dead token, then somebody else's: the second is news, and outlasts the first."""
+    one = Probed("one", found=[CITY, TOKEN, OTHER, TOKEN])
+    looking = looker(sqlite_store, one)
+    for _ in range(3):
+        await looking.look(one)
     assert await told(sqlite_store) == []
+    (hold,) = await told(sqlite_store, NoticeKind.HELD)
+    assert "not @city" in hold
+    await looking.look(one)
+    assert await told(sqlite_store, NoticeKind.HELD) == [hold]
+    assert len(await told(sqlite_store)) == 1
 
 
 async def test_a_new_handle_is_still_the_same_account(sqlite_store: Store) -> None:

@@ -27,6 +27,8 @@ from broadcaster.delivery import Failure, NeedsPerson, NotSent
 log = structlog.get_logger(__name__)
 
 FAILED_PAUSE_SECONDS = 3600.0  # after a refresh that failed: no alert is to wait for another one
+PATIENCE_SECONDS = 3.0  # how long an alert waits for a refresh while the token is still good
+KEEP_AGAIN_SECONDS = 60.0  # until a grant that could not be written down is tried again
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -128,6 +130,7 @@ class Tokens:
         self._not_before = not_before
         self._ends_untold = ends_untold
         self._paused_until = 0.0  # elapsed seconds
+        self._unkept_since: float | None = None  # elapsed seconds; the file is older than `grant`
         self._under_way: set[asyncio.Task[str]] = set()
         self._lock = asyncio.Lock()
         self.grant = self._kept() or self._start
@@ -142,20 +145,31 @@ class Tokens:
     async def current(self) -> str:
         """Return the access token; refreshed first if it ends soon.
 
-        A refresh that fails is no trouble while the token is good. Raises NeedsPerson where it is
-        over and cannot be renewed.
+        A refresh that fails, or hangs, is no trouble while the token is good. Raises NeedsPerson
+        where it is over and cannot be renewed.
         """
+        await self._keep_again()
         if self._due():
-            try:
-                await self.renew(self.grant.access_token)
-            except Failure as failure:
-                log.warning("token_not_refreshed", file=self._path.name, reason=failure.reason)
-                self._paused_until = self._clock.elapsed() + FAILED_PAUSE_SECONDS
-                if self._over():
-                    raise
+            await self._renew_ahead()
         if self._over():
             raise NeedsPerson("the token has expired; connect the channel again")
         return self.grant.access_token
+
+    async def _renew_ahead(self) -> None:
+        patience = None if self._over() else PATIENCE_SECONDS
+        try:
+            async with asyncio.timeout(patience):  # the refresh itself goes on to its end
+                await self.renew(self.grant.access_token)
+        except TimeoutError:
+            self._pause(f"no answer within {PATIENCE_SECONDS:g} s")
+        except Failure as failure:
+            self._pause(failure.reason)
+            if self._over():
+                raise
+
+    def _pause(self, reason: str) -> None:
+        log.warning("token_not_refreshed", file=self._path.name, reason=reason)
+        self._paused_until = self._clock.elapsed() + FAILED_PAUSE_SECONDS
 
     async def renew(self, old: str) -> str:
         """Refresh now, as after a 401 for `old`; what somebody renewed meanwhile is as good.
@@ -176,7 +190,7 @@ class Tokens:
     async def _renewed(self, old: str) -> str:
         async with self._lock:
             with _alone(self._path):
-                self.grant = self._kept() or self.grant
+                self.grant = self._newest()
                 if self.grant.access_token != old:
                     return self.grant.access_token
                 if self._refresh is None:
@@ -213,6 +227,18 @@ class Tokens:
             log.warning("token_not_readable", file=self._path.name, error=type(error).__name__)
             return None
 
+    def _newest(self) -> Grant:
+        """What is in the file, unless a newer one could not be written there."""
+        kept = self._kept()
+        if kept is None or (self._unkept_since is not None and not _is_later(kept, self.grant)):
+            return self.grant
+        return kept
+
+    async def _keep_again(self) -> None:
+        since = self._unkept_since
+        if since is not None and self._clock.elapsed() - since >= KEEP_AGAIN_SECONDS:
+            await self._keep(self.grant)
+
     async def _keep(self, grant: Grant) -> None:
         """Write a grant down; where that cannot be done it is used all the same, for alerts."""
         text = json.dumps(grant.to_json() | {"given": self._given})
@@ -220,6 +246,13 @@ class Tokens:
             await asyncio.shield(asyncio.to_thread(write_secret, self._path, text))
         except OSError as error:
             log.error("token_not_kept", file=self._path.name, error=type(error).__name__)  # noqa: TRY400
+            self._unkept_since = self._clock.elapsed()
+        else:
+            self._unkept_since = None
+
+
+def _is_later(one: Grant, other: Grant) -> bool:
+    return one.obtained is not None and (other.obtained is None or one.obtained > other.obtained)
 
 
 def write_secret(path: Path, text: str) -> None:

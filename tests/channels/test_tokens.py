@@ -14,7 +14,15 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from broadcaster.channels.tokens import FAILED_PAUSE_SECONDS, Grant, Refresh, Tokens, write_secret
+from broadcaster.channels import tokens as room
+from broadcaster.channels.tokens import (
+    FAILED_PAUSE_SECONDS,
+    KEEP_AGAIN_SECONDS,
+    Grant,
+    Refresh,
+    Tokens,
+    write_secret,
+)
 from broadcaster.delivery import NeedsPerson, NotSent, Unknown
 from tests.channels.meta.graph_stub import MovingClock
 from tests.channels.stub import NOW
@@ -300,6 +308,40 @@ async def test_a_token_that_cannot_be_written_down_is_used_and_told(
         assert await one.current() == "new-1"
     assert [line["event"] for line in lines] == ["token_not_kept"]
     assert "new-1" not in str(lines)
+    assert len(network.asked) == 1
+
+
+async def test_a_grant_that_could_not_be_kept_is_not_undone_by_an_older_file(
+    tmp_path: Path, clock: MovingClock, network: Network
+) -> None:
+    """The network has taken back the one in the file; the newer one is written when it can be."""
+    one = tokens(tmp_path, given(29), clock, network.refresh)
+    assert await one.current() == "new-1"
+    blocked = tmp_path / f".city.token.{os.getpid()}"
+    blocked.mkdir()
+    await clock.sleep(1)
+    assert await one.renew("new-1") == "new-2"
+    await clock.sleep(1)
+    assert await one.renew("new-2") == "new-3"
+    assert network.asked[-1].access_token == "new-2"
+    blocked.rmdir()
+    await clock.sleep(KEEP_AGAIN_SECONDS)
+    assert await one.current() == "new-3"
+    assert json.loads((tmp_path / "city.token").read_text())["access_token"] == "new-3"
+
+
+async def test_a_refresh_that_hangs_costs_a_good_token_no_alert(
+    tmp_path: Path, clock: MovingClock, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The alert goes with the token there is; what the network gives later is kept."""
+    monkeypatch.setattr(room, "PATIENCE_SECONDS", 0.02)
+    answered = asyncio.Event()
+    network.wait = answered.wait
+    one = tokens(tmp_path, given(29), clock, network.refresh)
+    assert await one.current() == CANARY
+    assert await one.current() == CANARY
+    answered.set()
+    assert await one.renew(CANARY) == "new-1"
     assert len(network.asked) == 1
 
 
