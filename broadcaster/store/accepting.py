@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, func, or_, select, update
+from sqlalchemy import bindparam, delete, exists, func, or_, select, update
 
 from broadcaster.alert import Alert, MsgType
 from broadcaster.delivery import MAY_BE_OUT, Delivery, State, delivery_key
@@ -16,7 +16,16 @@ from broadcaster.store import claiming, journal
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Deed, Move, NewNotice
 from broadcaster.store.rows import from_accepted, from_delivery, from_us, to_us
-from broadcaster.store.tables import alert, among, card, channel, delivery, idempotency, incident
+from broadcaster.store.tables import (
+    alert,
+    among,
+    card,
+    channel,
+    delivery,
+    event,
+    idempotency,
+    incident,
+)
 
 NEVER_CARRIED = "never carried the warning"
 KEPT = timedelta(days=30)
@@ -57,15 +66,21 @@ _STILL_WAITING = select(
     delivery.c.version < bindparam("version_now"),
     among(delivery.c.state, (State.QUEUED, State.WAITING)),
 )
+# What waited for a person may be out too: posted by hand, and not confirmed.
+_WAITED = exists().where(
+    event.c.alert == delivery.c.alert,
+    event.c.delivery == delivery.c.id,
+    event.c.before == State.WAITING.value,
+)
 _CARRIED = (
     select(delivery.c.channel, func.min(delivery.c.type).label("type"))
     .where(
         delivery.c.incident == bindparam("of"),
         delivery.c.version < bindparam("version_now"),
         or_(
-            # What waits for a person may be out too: posted by hand, and not confirmed yet.
             among(delivery.c.state, (*MAY_BE_OUT, State.WAITING)),
             (delivery.c.doubtful == 1) & (delivery.c.absent == 0),
+            among(delivery.c.state, (State.EXPIRED, State.SUPERSEDED)) & _WAITED,
         ),
     )
     .group_by(delivery.c.channel)

@@ -203,6 +203,24 @@ async def test_what_is_wanted_is_asked_anew(outbox: Store, clock: ManualClock) -
     assert not await outbox.is_wanted(one)
 
 
+async def test_a_person_may_have_posted_what_waited_until_it_expired(
+    outbox: Store, clock: ManualClock
+) -> None:
+    """Nobody confirmed it in time; the all-clear is due there all the same."""
+    wanted = plan(now=clock.now(), expires=clock.now() + timedelta(minutes=10))
+    waiting = [replace(one, state=State.WAITING) for one in wanted.deliveries]
+    await outbox.accept(replace(wanted, deliveries=waiting))
+    clock.move(601)
+    assert await outbox.expire() == 1
+    follows = plan(now=clock.now(), after=wanted.accepted)
+    rows = [
+        replace(one, state=State.WAITING, only_if_carried=True, otherwise="never carried")
+        for one in follows.deliveries
+    ]
+    await outbox.accept(replace(follows, deliveries=rows))
+    assert (await _states(outbox, follows.accepted))["de"][0] is State.WAITING
+
+
 async def test_a_person_may_have_posted_what_waited(outbox: Store, clock: ManualClock) -> None:
     """An all-clear follows a warning that waited for a person: it may be out, unconfirmed."""
     wanted = plan(now=clock.now())

@@ -130,8 +130,10 @@ def created(post: Mapping[str, Any]) -> datetime:
     return created if created.tzinfo else created.replace(tzinfo=UTC)
 
 
+# A bare domain ends where letters are not Latin any more: X takes no more of it for a link.
 _LINK = re.compile(
-    r"(?:https?://)?(?:[\w-]+\.)+[a-z]{2,}(?::[0-9]+)?(?:/(?:\S*[\w/=&#-])?)?", re.IGNORECASE
+    r"(?:https?://(?:[\w-]+\.)+|(?:[a-z0-9_-]+\.)+)[a-z]{2,}(?::[0-9]+)?(?:/(?:\S*[\w/=&#-])?)?",
+    re.IGNORECASE,
 )
 
 

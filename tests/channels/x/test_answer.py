@@ -120,6 +120,7 @@ def test_a_time_that_is_missing_is_late() -> None:
 def test_what_x_rewrites_is_no_other_text() -> None:
     """Links, invisible characters and spaces."""
     assert comparable("Lage:  s.example.org/p\u2060 da") == comparable("Lage: https://t.co/a da")
+    assert comparable("詳細city.example/x") == comparable("詳細https://t.co/a")
     assert comparable("Feuer") != comparable("Entwarnung")
 
 
