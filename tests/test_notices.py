@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import update
 
 from broadcaster.config import StoreTable, Timing
-from broadcaster.delivery import NotSent, Outcome, Receipt, Rejected, Unknown
+from broadcaster.delivery import NotSent, Outcome, Receipt, Rejected, State, Unknown
 from broadcaster.notices import Notices, Target
 from broadcaster.record import Accepted, NoticeKind
 from broadcaster.store import End, Matter, NewNotice, StorageFull, Store
@@ -384,3 +384,18 @@ async def test_what_is_over_is_closed_however_much_is_open(scene: Scene) -> None
     for _ in range(4):
         await scene.after(5)
     assert await scene.store.untold(scene.clock.now()) == 0
+
+
+async def test_a_reminder_keeps_nobody_from_being_told(scene: Scene) -> None:
+    """Who comes after a longer time than the reminders take learns of what waits all the same."""
+    scene.notices.targets[1].after = timedelta(seconds=TIMING.remind_seconds * 2)
+    wanted = plan(["one"], now=scene.clock.now())
+    waiting = [replace(one, state=State.WAITING) for one in wanted.deliveries]
+    await scene.store.accept(replace(wanted, deliveries=waiting))
+    told = []
+    for _ in range(2):
+        await scene.after(TIMING.remind_seconds)
+        await scene.store.remind(timedelta(seconds=TIMING.remind_seconds))
+        await scene.after(1)
+        told.append((len(scene.first.taken), len(scene.second.taken)))
+    assert told == [(2, 0), (3, 1)]

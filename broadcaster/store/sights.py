@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, exists, func, select, update
 
 from broadcaster.delivery import OUT, Delivery, Seen, State
 from broadcaster.record import NoticeKind
@@ -26,7 +26,7 @@ from broadcaster.store.rows import (
 )
 from broadcaster.store.tables import delivery, incident, notice, sight
 
-PAGE = 20  # rows of one channel that are gone through for one look
+PAGE = 20  # rows of one channel that are gone through for one look; reminders in one go
 
 _DROP = delete(sight).where(sight.c.delivery == bindparam("of"))
 _DUE_ON = select(sight.c.channel).where(sight.c.due <= bindparam("now")).distinct()
@@ -63,12 +63,29 @@ _CLOSE = (
     )
     .values(closed=bindparam("at"))
 )
-_WAITING = select(delivery).where(delivery.c.state == State.WAITING.value)
-_LAST_TOLD = (
-    select(notice.c.id, notice.c.created)
-    .where(notice.c.delivery == bindparam("of"), notice.c.kind == NoticeKind.WAITING.value)
-    .order_by(notice.c.created.desc())
-    .limit(1)
+_IS_REMINDER = (notice.c.delivery == delivery.c.id) & (notice.c.kind == NoticeKind.WAITING.value)
+_TO_REMIND_OF = (
+    select(delivery)
+    .where(
+        delivery.c.state == State.WAITING.value,
+        ~exists().where(_IS_REMINDER, notice.c.created > bindparam("since")),
+    )
+    .limit(PAGE)
+)
+# The first one stays: who is told after the interval, and not before, is told by that.
+_first = notice.alias("first")
+_CLOSE_REMINDERS = (
+    update(notice)
+    .where(
+        notice.c.delivery == bindparam("of"),
+        notice.c.kind == NoticeKind.WAITING.value,
+        notice.c.closed.is_(None),
+        notice.c.id
+        > select(func.min(_first.c.id))
+        .where(_first.c.delivery == notice.c.delivery, _first.c.kind == notice.c.kind)
+        .scalar_subquery(),
+    )
+    .values(closed=bindparam("at"))
 )
 
 
@@ -169,15 +186,14 @@ def _keep_url(db: Database, row: Row, url: str | None) -> None:
 
 
 def remind(db: Database, since: datetime, now: datetime) -> int:
-    """Tell people again of what waits for them, last told before `since`; return how many."""
-    count = 0
-    for row in db.rows(_WAITING):
-        last = db.row(_LAST_TOLD, of=row["id"])
-        if last and last["created"] > to_us(since):
-            continue
-        journal.close_notices(db, now, [row["id"]])
+    """Tell people again of what waits for them, last told before `since`; return how many.
+
+    A page of them; the rest has its turn with the next call.
+    """
+    rows = db.rows(_TO_REMIND_OF, since=to_us(since))
+    for row in rows:
+        db.change(_CLOSE_REMINDERS, of=row["id"], at=to_us(now))
         text = by_hand(as_far_as_readable(row))
         again = NewNotice(NoticeKind.WAITING, text, row["alert"], row["id"], row["channel"])
         journal.tell(db, now, [again])
-        count += 1
-    return count
+    return len(rows)

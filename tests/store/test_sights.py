@@ -163,7 +163,10 @@ async def test_what_was_taken_down_is_looked_at_no_more(outbox: Store, clock: Ma
 async def test_people_are_reminded_of_what_waits_for_them(
     outbox: Store, clock: ManualClock
 ) -> None:
-    """At once, then at every interval, until somebody confirms it with its link."""
+    """At once, then at every interval, until somebody confirms it with its link.
+
+    What was told first stays open, for those who are told later than the next reminder.
+    """
     wanted = plan(now=clock.now())
     waiting = [replace(one, state=State.WAITING) for one in wanted.deliveries]
     await outbox.accept(replace(wanted, deliveries=waiting))
@@ -179,8 +182,24 @@ async def test_people_are_reminded_of_what_waits_for_them(
     assert await outbox.remind(every) == 0
     clock.move(1)
     assert await outbox.remind(every) == 1
-    assert await open_since() == [300]
+    assert await open_since() == [0, 300]
+    clock.move(300)
+    assert await outbox.remind(every) == 1
+    assert await open_since() == [0, 600]
     await outbox.confirm(waiting[0].id, URL, "key:test")
     assert await open_since() == []
     clock.move(300)
     assert await outbox.remind(every) == 0
+
+
+async def test_reminders_come_a_page_at_a_time(outbox: Store, clock: ManualClock) -> None:
+    """However much waits: nothing holds the writer for long, and nothing is left out."""
+    wanted = plan(now=clock.now())
+    (one, *_) = wanted.deliveries
+    waiting = [
+        replace(one, id=f"{one.id}-{n}", part=f"de.{n}", state=State.WAITING) for n in range(50)
+    ]
+    await outbox.accept(replace(wanted, deliveries=waiting))
+    every = timedelta(minutes=5)
+    clock.move(300)
+    assert [await outbox.remind(every) for _ in range(4)] == [20, 20, 10, 0]
