@@ -12,9 +12,9 @@ from sqlalchemy import bindparam, delete, exists, func, or_, select, update
 from broadcaster.alert import Alert, MsgType
 from broadcaster.delivery import MAY_BE_OUT, Delivery, State, delivery_key
 from broadcaster.record import Acceptance, Accepted, NoticeKind, Plan, Planned, Refused
-from broadcaster.store import claiming, journal
+from broadcaster.store import claiming, journal, outbox
 from broadcaster.store.engine import Database, Row
-from broadcaster.store.journal import Deed, Move, NewNotice
+from broadcaster.store.journal import Deed, NewNotice
 from broadcaster.store.rows import from_accepted, from_delivery, from_us, to_us
 from broadcaster.store.tables import (
     alert,
@@ -59,9 +59,7 @@ _ALERTS_ENDED = (
 _SUPERSEDED_BY = (
     update(alert).where(alert.c.id == bindparam("old")).values(superseded_by=bindparam("new"))
 )
-_STILL_WAITING = select(
-    delivery.c.id, delivery.c.alert, delivery.c.channel, delivery.c.state
-).where(
+_STILL_WAITING = select(delivery).where(
     delivery.c.incident == bindparam("of"),
     delivery.c.version < bindparam("version_now"),
     among(delivery.c.state, (State.QUEUED, State.WAITING)),
@@ -208,8 +206,8 @@ def _supersede(db: Database, accepted: Accepted, now: datetime) -> list[str]:
         return []
     rows = db.rows(_STILL_WAITING, of=accepted.incident, version_now=accepted.version)
     reason = f"version {accepted.version} was accepted before this was sent"
-    journal.move(db, [Move(row, State.SUPERSEDED, reason) for row in rows], now)
-    journal.close_notices(db, now, (row["id"] for row in rows))
+    for row in rows:
+        outbox.end_row(db, row, State.SUPERSEDED, now, reason)
     return [row["id"] for row in rows]
 
 

@@ -18,12 +18,21 @@ from broadcaster.delivery import (
     CORRECTION,
     OUT,
     Delivery,
+    Receipt,
     State,
 )
 from broadcaster.store import journal
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Move
-from broadcaster.store.outbox import Moment, end_row, fail, read, verdict
+from broadcaster.store.outbox import (
+    CORRECTED,
+    Moment,
+    end_row,
+    fail,
+    of_same_part,
+    read,
+    verdict,
+)
 from broadcaster.store.rows import (
     UNREADABLE,
     from_us,
@@ -50,12 +59,13 @@ _OLDER_OPEN = exists().where(
     _older.c.version < delivery.c.version,
     among(_older.c.state, (State.SENDING, State.UNKNOWN)),
 )
-_ANSWERED_OPEN = exists().where(
-    _older.c.alert == delivery.c.alert,
-    _older.c.channel == delivery.c.channel,
-    _older.c.part == delivery.c.after,
-    among(_older.c.state, (State.QUEUED, State.SENDING, State.UNKNOWN)),
+_IS_ANSWERED = (
+    (_older.c.alert == delivery.c.alert)
+    & (_older.c.channel == delivery.c.channel)
+    & (_older.c.part == delivery.c.after)
 )
+_ANSWERED_AHEAD = exists().where(_IS_ANSWERED, among(_older.c.state, (State.QUEUED, State.SENDING)))
+_ANSWERED_UNKNOWN = exists().where(_IS_ANSWERED, _older.c.state == State.UNKNOWN.value)
 _DUE = (
     select(delivery, incident.c.newest, incident.c.ended)
     .join(incident, incident.c.id == delivery.c.incident)
@@ -63,8 +73,8 @@ _DUE = (
         delivery.c.channel == bindparam("of"),
         delivery.c.state == State.QUEUED.value,
         delivery.c.due <= bindparam("now"),
-        (delivery.c.accepted <= bindparam("held_since"))
-        | (~_OLDER_OPEN & (delivery.c.after.is_(None) | ~_ANSWERED_OPEN)),
+        (delivery.c.accepted <= bindparam("held_since")) | (~_OLDER_OPEN & ~_ANSWERED_UNKNOWN),
+        delivery.c.after.is_(None) | ~_ANSWERED_AHEAD,
     )
     .order_by(delivery.c.rank, delivery.c.accepted, delivery.c.position)
     .limit(bindparam("most"))
@@ -95,20 +105,7 @@ _EARLIER_POST = (
     .order_by((delivery.c.part == bindparam("same_part")).desc(), delivery.c.version.desc())
     .limit(1)
 )
-# Of a correction: the post it marks, and rows of which nobody knows whether they are one.
-_CORRECTED = (
-    select(delivery.c.receipt)
-    .where(
-        delivery.c.incident == bindparam("of"),
-        delivery.c.channel == bindparam("on"),
-        delivery.c.version < bindparam("version_now"),
-        delivery.c.part == bindparam("same_part"),
-        delivery.c.receipt.is_not(None),
-        among(delivery.c.state, OUT),
-    )
-    .order_by(delivery.c.version.desc())
-    .limit(1)
-)
+# Of a correction: rows of which nobody knows whether they are the post it marks.
 _MAY_BE_CORRECTED = (
     select(delivery.c.state, delivery.c.due)
     .where(
@@ -211,9 +208,11 @@ def _has_what_it_corrects(db: Database, row: Row, at: Moment) -> bool:
     While that is being sent or read back it waits, however long: a warning that turns up later must
     not stand there unmarked. Where nobody will ever know, a person must look.
     """
-    if not row["part"].endswith(CORRECTION) or _earlier_post(db, row):
+    if not row["part"].endswith(CORRECTION):
         return True
-    open_one = db.row(_MAY_BE_CORRECTED, **_of_same_part(row))
+    if post := receipt_from_json(_earlier_post(db, row)):
+        return post.remote_id is not None or _leave_to_person(db, row, post, at)
+    open_one = db.row(_MAY_BE_CORRECTED, **of_same_part(row))
     if open_one is None:
         reason = "no post of an earlier version is known here that could be corrected"
         journal.move(db, [Move(row, State.SUPERSEDED, reason)], at.now)
@@ -226,20 +225,19 @@ def _has_what_it_corrects(db: Database, row: Row, at: Moment) -> bool:
     return False
 
 
+def _leave_to_person(db: Database, row: Row, post: Receipt, at: Moment) -> bool:
+    """The network never named the post, because a person put it there: it is marked by one too."""
+    where = f" at {post.url}" if post.url else ""
+    reason = f"the post it marks was put there by hand: mark it by hand{where}"
+    fail(db, row, reason, at.now, needs_person=True)
+    return False
+
+
 def _is_being_resolved(row: Row) -> bool:
     """Say whether the daemon will find out by itself what became of a row."""
     return row["state"] == State.SENDING or (
         row["state"] == State.UNKNOWN and row["due"] is not None
     )
-
-
-def _of_same_part(row: Row) -> Row:
-    return {
-        "of": row["incident"],
-        "on": row["channel"],
-        "version_now": row["version"],
-        "same_part": row["part"].removesuffix(CORRECTION),
-    }
 
 
 def _with_picture(db: Database, row: Row, said: Delivery, at: Moment) -> Delivery | None:
@@ -319,7 +317,7 @@ def _earlier_post(db: Database, row: Row) -> str | None:
         found = db.row(_ANSWERED, of=row["alert"], on=row["channel"], of_part=row["after"])
     if found is None and row["version"] > 1:
         corrects = row["part"].endswith(CORRECTION)
-        found = db.row(_CORRECTED if corrects else _EARLIER_POST, **_of_same_part(row))
+        found = db.row(CORRECTED if corrects else _EARLIER_POST, **of_same_part(row))
     try:
         receipt_from_json(found["receipt"] if found else None)
     except UNREADABLE:  # better a post of its own than none

@@ -13,6 +13,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, exists, func, select, update
 
 from broadcaster.delivery import (
+    CORRECTION,
+    MAY_BE_OUT,
+    OUT,
     Delivery,
     Outcome,
     Receipt,
@@ -28,6 +31,7 @@ from broadcaster.store.rows import (
     from_us,
     maybe_plain,
     plain,
+    receipt_from_json,
     receipt_to_json,
     to_json,
     to_us,
@@ -88,6 +92,26 @@ _LAST_OPEN_ATTEMPT = (
         ),
     )
     .order_by(attempt.c.number.desc())
+)
+# Of a correction: the post it marks, and that of its own version.
+CORRECTED = (
+    select(delivery.c.receipt)
+    .where(
+        delivery.c.incident == bindparam("of"),
+        delivery.c.channel == bindparam("on"),
+        delivery.c.version < bindparam("version_now"),
+        delivery.c.part == bindparam("same_part"),
+        delivery.c.receipt.is_not(None),
+        among(delivery.c.state, OUT),
+    )
+    .order_by(delivery.c.version.desc())
+    .limit(1)
+)
+_OWN_POST = select(delivery.c.id).where(
+    delivery.c.alert == bindparam("of"),
+    delivery.c.channel == bindparam("on"),
+    delivery.c.part == bindparam("same_part"),
+    among(delivery.c.state, MAY_BE_OUT),
 )
 _OVERDUE = (
     select(delivery)
@@ -156,15 +180,45 @@ _WHY = {
 }
 
 
-def end_row(db: Database, row: Row, state: State, now: datetime) -> None:
-    """A row that may not be sent any more ends as superseded or expired; the latter is told."""
-    reason = _WHY[state]
+def end_row(db: Database, row: Row, state: State, now: datetime, reason: str | None = None) -> None:
+    """A row that may not be sent any more ends as superseded or expired; the latter is told.
+
+    A correction whose own version is out is told too: the next one marks that, and not the post
+    that this one was to mark.
+    """
+    reason = reason or _WHY[state]
     if row["doubtful"] and not row["absent"]:
         reason += "; an earlier attempt may be there: look by hand"
+    if state is State.SUPERSEDED and (post := _left_unmarked(db, row)):
+        where = f" at {post.url}" if post.url else ""
+        unmarked = f"{reason}: mark the post of the version before by hand{where}"
+        fail(db, row, unmarked, now, needs_person=True)
+        return
     journal.move(db, [Move(row, state, reason)], now)
     journal.close_notices(db, now, [row["id"]])
     if state is State.EXPIRED:
         journal.tell(db, now, [_notice(row, NoticeKind.EXPIRED, reason)])
+
+
+def _left_unmarked(db: Database, row: Row) -> Receipt | None:
+    """Return the post that nothing will mark as overtaken any more, if this was to do it."""
+    part = row["part"].removesuffix(CORRECTION)
+    if part == row["part"] or not db.row(
+        _OWN_POST, of=row["alert"], on=row["channel"], same_part=part
+    ):
+        return None
+    found = db.row(CORRECTED, **of_same_part(row))
+    return receipt_from_json(found["receipt"]) if found else None
+
+
+def of_same_part(row: Row) -> Row:
+    """Return what names the earlier posts of a row's part, or of the part that it marks."""
+    return {
+        "of": row["incident"],
+        "on": row["channel"],
+        "version_now": row["version"],
+        "same_part": row["part"].removesuffix(CORRECTION),
+    }
 
 
 def _notice(row: Row, kind: NoticeKind, text: str, wait: timedelta = timedelta(0)) -> NewNotice:

@@ -208,8 +208,8 @@ def from_delivery(delivery: Delivery, position: int) -> Row:
         "doubtful": 0,
         "absent": 0,
         "reads": 0,
-        "after": message.after if message else None,
-        "card": message.media[0].card if message and message.media else None,
+        "after": maybe_plain(message.after) if message else None,
+        "card": plain(message.media[0].card) if message and message.media else None,
     }
 
 

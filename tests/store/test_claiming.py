@@ -88,13 +88,33 @@ async def test_a_part_that_answers_another_waits_for_it(outbox: Store, clock: Ma
 
 
 async def test_a_part_does_not_wait_for_ever(outbox: Store, clock: ManualClock) -> None:
-    """After 20 s it goes as a post of its own."""
-    await outbox.accept(_in_two_languages(clock), {"one": 4})
+    """After 20 s in which nobody knows what it answers it goes as a post of its own."""
+    await outbox.accept(_in_two_languages(clock))
+    (first,) = await _claim(outbox)
+    due = clock.now() + timedelta(seconds=90)
+    await outbox.record(first, End(Outcome.UNKNOWN, "the answer was lost", due=due))
+    clock.move(19)
     assert await _claim(outbox) == []
-    clock.move(20)
+    clock.move(1)
     (second,) = await _claim(outbox)
     assert second.part == "en"
     assert second.reply_to is None
+
+
+async def test_a_part_never_overtakes_what_it_answers(outbox: Store, clock: ManualClock) -> None:
+    """However long that is put off: both will be out, in this order."""
+    await outbox.accept(_in_two_languages(clock))
+    (first,) = await _claim(outbox)
+    due = clock.now() + timedelta(seconds=60)
+    await outbox.record(first, End(Outcome.NOT_SENT, "429: wait", due=due))
+    clock.move(59)
+    assert await _claim(outbox) == []
+    clock.move(1)
+    (again,) = await _claim(outbox)
+    assert await _claim(outbox) == []
+    await outbox.record(again, End(Outcome.ACCEPTED, receipt=PROOF))
+    (second,) = await _claim(outbox)
+    assert (second.part, second.reply_to) == ("en", PROOF)
 
 
 def _with_correction(clock: ManualClock, after: Accepted) -> Plan:
@@ -176,6 +196,53 @@ async def test_a_post_nobody_will_ever_know_of_is_marked_by_a_person(
     assert reason is not None
     assert "look by hand" in reason
     assert second.deliveries[1].id in {m.notice.delivery for m in await outbox.open_notices()}
+
+
+async def test_what_a_person_posted_is_marked_by_a_person(
+    outbox: Store, clock: ManualClock
+) -> None:
+    """The network never named it, so nothing can be edited; they are told where it is."""
+    first = await _accept(outbox, clock)
+    (old,) = await _claim(outbox)
+    await outbox.record(old, End(Outcome.UNKNOWN, "the answer was lost"))
+    await outbox.confirm(old.id, "https://fake.example/by-hand", "key:anna")
+    second = _with_correction(clock, first)
+    await outbox.accept(second)
+    assert [one.part for one in await _claim(outbox)] == ["de"]
+    state, reason = (await _states(outbox, second.accepted))[f"de{CORRECTION}"]
+    assert state is State.FAILED
+    assert reason is not None
+    assert "mark it by hand at https://fake.example/by-hand" in reason
+
+
+@pytest.mark.parametrize("out", [True, False])
+async def test_a_post_that_nothing_will_mark_any_more_is_marked_by_a_person(
+    outbox: Store, clock: ManualClock, *, out: bool
+) -> None:
+    """The second version is out, its correction is not, and the third marks the second alone.
+
+    Where the second is not out either, the third marks the first, and nobody is needed.
+    """
+    first = await _accept(outbox, clock)
+    (old,) = await _claim(outbox)
+    await outbox.record(old, End(Outcome.ACCEPTED, receipt=PROOF))
+    second = _with_correction(clock, first)
+    await outbox.accept(second)
+    posted, marks = await _claim(outbox)
+    later = clock.now() + timedelta(seconds=60)
+    await outbox.record(marks, End(Outcome.NOT_SENT, "429: wait", due=later))
+    sent = End(Outcome.ACCEPTED, receipt=Receipt("2"))
+    await outbox.record(posted, sent if out else End(Outcome.REJECTED, "no"))
+    third = _with_correction(clock, second.accepted)
+    await outbox.accept(third)
+    state, reason = (await _states(outbox, second.accepted))[f"de{CORRECTION}"]
+    assert state is (State.FAILED if out else State.SUPERSEDED)
+    assert reason is not None
+    assert ("by hand at https://fake.example/1" in reason) is out
+    told = {m.notice.delivery for m in await outbox.open_notices()}
+    assert (marks.id in told) is out
+    again = next(one for one in await _claim(outbox) if one.part.endswith(CORRECTION))
+    assert again.reply_to == (Receipt("2") if out else PROOF)
 
 
 async def test_a_correction_marks_its_own_language_alone(outbox: Store, clock: ManualClock) -> None:
