@@ -153,9 +153,9 @@ class Service:
             raise Rejected("this marked an older post: taking it down would take that post down")
         await channel.retract(delivery.receipt)
 
-    async def draw(self, spec: str) -> bytes:
-        """Draw what a card shows (JSON). Raises CardFault."""
-        return await self.cards.drawers.draw(Spec.from_json(spec))
+    async def preview(self, spec: str) -> bytes:
+        """Draw what a card shows (JSON), after the cards of alerts. Raises CardFault."""
+        return await self.cards.drawers.preview(Spec.from_json(spec))
 
     async def resume(self, channel: str) -> None:
         """A person says that a channel's trouble is mended; its cards are drawn again as well."""
@@ -292,7 +292,7 @@ def web_services(service: Service) -> Services:
         service.resume,
         service.release,
         service.cards.picture,
-        service.draw,
+        service.preview,
     )
 
 

@@ -146,8 +146,11 @@ class Cards:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all. It can be drawn anew, so it is not synced."""
+    """Write a file whole or not at all, also where the power fails: its name says what it holds."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     place = path.with_name(f".{path.name}.{os.getpid()}")
-    place.write_bytes(data)
+    with place.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
     place.replace(path)

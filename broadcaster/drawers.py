@@ -52,6 +52,7 @@ class Drawers:
     _worker: Process | None = None
     _starting: asyncio.Task[Process] | None = None
     _one_by_one: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _previews: asyncio.Lock = field(default_factory=asyncio.Lock)
     _closed: bool = False
 
     async def start(self) -> None:
@@ -72,6 +73,14 @@ class Drawers:
     def pid(self) -> int | None:
         """The worker's process, None while there is none."""
         return self._worker.pid if self._worker else None
+
+    async def preview(self, spec: Spec) -> bytes:
+        """Draw for somebody who only looks; raises as `draw` does.
+
+        Only one of them is ever in line: what is really sent waits for no more than that.
+        """
+        async with self._previews:
+            return await self.draw(spec)
 
     async def draw(self, spec: Spec) -> bytes:
         """Return the picture as a file.

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import TypeGuard
 
 import structlog
 
@@ -107,7 +108,9 @@ class Visibility:
                 found = await outcome_of(channel.look(one.delivery))
         except TimeoutError:
             return Failure("the network did not answer in time")
-        return found if isinstance(found, (Sight, Failure)) else Failure("nothing came of the look")
+        if isinstance(found, Failure) or _is_sight(found):
+            return found
+        return Failure("what the network shows cannot be read")
 
     def _alarm(self, one: ToLook, seen: Seen, now: datetime) -> str | None:
         """Say what people must know, None if nothing."""
@@ -158,6 +161,10 @@ def _seen(one: ToLook, sight: Sight | Failure, now: datetime) -> Seen:
         dict(sight.counts),
     )
     return _kept(before, found)
+
+
+def _is_sight(found: object) -> TypeGuard[Sight]:
+    return isinstance(found, Sight) and isinstance(found.text, str | None)
 
 
 def _hash(text: str) -> str:

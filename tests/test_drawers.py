@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -100,6 +100,23 @@ async def test_the_worker_draws_what_draw_does() -> None:
     async with started() as made:
         pictures = await asyncio.gather(*(made.draw(spec) for spec in specs))
     assert pictures == [draw(spec) for spec in specs]
+
+
+async def test_previews_stand_behind_the_cards_of_alerts() -> None:
+    """However many people look at drafts meanwhile: an alert's card waits for one of them."""
+    done: list[str] = []
+
+    async def draw(name: str, work: Awaitable[bytes]) -> None:
+        await work
+        done.append(name)
+
+    async with started() as made:
+        looks = [asyncio.create_task(draw("preview", made.preview(GERMAN))) for _ in range(6)]
+        await asyncio.sleep(0)
+        await draw("card", made.draw(GERMAN))
+        await asyncio.gather(*looks)
+    assert done.index("card") <= 1
+    assert len(done) == 7
 
 
 async def test_starting_waits_for_nothing() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -175,8 +176,13 @@ async def test_what_was_altered_from_the_start_is_told_at_once(watched: Watched)
     assert await watched.told() == ["it shows another text than was posted"]
 
 
-@pytest.mark.parametrize("fault", [NotSent("no connection"), KeyError("shape")])
-async def test_a_look_that_fails_shows_nothing_new(watched: Watched, fault: Exception) -> None:
+ODD = replace(SEEN, text=cast(str, 7), counts={})  # a network that changed its answer's shape
+
+
+@pytest.mark.parametrize("fault", [NotSent("no connection"), KeyError("shape"), ODD])
+async def test_a_look_that_fails_shows_nothing_new(
+    watched: Watched, fault: Exception | Sight
+) -> None:
     """What was visible stays so while the network cannot be asked; nobody is called for that."""
     channel = Looked(sights=[SEEN, fault, SEEN])
     await watched.post(channel)
