@@ -145,7 +145,8 @@ class Instagram:
         container = _container_of(delivery)
         with self._steps.second(delivery):
             found = await self._steps.settled(delivery, container, SETTLE_SHARE)
-            return await self._steps.published(delivery, found, None)
+            made = graph.moment((delivery.handle or {}).get("made"))
+            return await self._steps.published(delivery, found, None, made)
 
     async def find(self, delivery: Delivery) -> Receipt | None:
         """Ask the container whether it was published, and the account's list which post it is."""
@@ -234,7 +235,7 @@ class Instagram:
         container = http.as_object(answer).get("id") if answer.status == 200 else None
         if not graph.is_id(container):
             raise self._failure(answer)
-        return {"container": container}
+        return {"container": container, "made": self._clock.now().isoformat()}
 
     def _publish_failure(self, answer: http.Answer) -> Failure | None:
         return None if answers.is_not_ready(answer) else self._failure(answer)

@@ -58,7 +58,9 @@ async def _place(api: Api, owner: str) -> Place:
     value = http.as_object(answer).get("value")
     if answer.status != 200 or not isinstance(value, dict):
         refusal = api.refused(answer)
-        raise refusal if isinstance(refusal, NeedsPerson) else NoPicture(refusal.reason)
+        # A 403 may be about pictures alone: whether it is about the text too, the post will tell.
+        stops = isinstance(refusal, NeedsPerson) and answer.status != 403
+        raise refusal if stops else NoPicture(refusal.reason)
     image, address = value.get("image"), _safe(api, value.get("uploadUrl"))
     if not isinstance(image, str) or not image.startswith("urn:li:image:") or address is None:
         raise NoPicture("LinkedIn named no place for the picture")

@@ -34,6 +34,7 @@ PREPARE_SHARE, POLL_SHARE, PUBLISH_SHARE = 0.35, 0.55, 0.9  # of an attempt, fro
 PHASE_SECONDS_MIN = 0.2
 LINK_SECONDS_MAX = 2.0  # what reading the permalink may take: the post is out already
 STILL = timedelta(seconds=1)  # until a container that is still processing is looked at again
+STUCK = timedelta(minutes=5)  # Meta says to ask no longer than that: then another one is made
 ATTEMPTS_KEPT = 1000
 
 T = TypeVar("T")
@@ -128,8 +129,13 @@ class Steps:
             found = await self.container(identity)
         return found
 
-    async def published(self, delivery: Delivery, found: Container, note: str | None) -> Receipt:
-        """Publish a container that is ready, once. Raises the four failures."""
+    async def published(
+        self, delivery: Delivery, found: Container, note: str | None, made: datetime | None = None
+    ) -> Receipt:
+        """Publish a container that is ready, once. Raises the four failures.
+
+        `made`: since when it has been processing.
+        """
         who = self.api.who
         if found.status == "PUBLISHED":  # by an attempt of which nothing else is known
             return await self._adopted(delivery, note)
@@ -138,7 +144,9 @@ class Steps:
         if found.status == "ERROR":
             raise self.ways.broken(found)
         if found.status != "FINISHED":
-            raise NotSent(f"{who}: its container is still processing", STILL)
+            # Of one that was perhaps to be published already, another would be a second post.
+            stuck = made is not None and self.clock.now() - made > STUCK and not delivery.doubtful
+            raise NotSent(f"{who}: its container is still processing", STILL, afresh=stuck)
         media = await self._publish(delivery, found.id)
         return Receipt(media, await self._permalink(delivery, media), note=note)
 

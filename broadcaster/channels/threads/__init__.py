@@ -170,7 +170,7 @@ class Threads:
             if handle.picture and (why := self._spoilt(found, handle)):
                 self._give_up_card(delivery, why)
                 raise NotSent(f"the text goes without its card: {why}", afresh=True)
-            return await self._steps.published(delivery, found, handle.note)
+            return await self._steps.published(delivery, found, handle.note, handle.made)
 
     async def find(self, delivery: Delivery) -> Receipt | None:
         """Ask the container whether it was published, and the account's lists which post it is."""

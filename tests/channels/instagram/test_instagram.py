@@ -172,7 +172,7 @@ async def test_there_is_no_post_before_its_card(
 async def test_a_picture_in_progress_is_waited_for_and_then_gone_on_with(
     channel: instagram.Instagram, network: TwoSteps, stub: Stub
 ) -> None:
-    """The same container is asked again at the next attempt, however long it takes."""
+    """The same container is asked again at the next attempt."""
     network.status_of = lambda _: "IN_PROGRESS"
     one = await prepared(channel)
     with pytest.raises(NotSent) as caught:
@@ -182,6 +182,23 @@ async def test_a_picture_in_progress_is_waited_for_and_then_gone_on_with(
     network.status_of = lambda _: "FINISHED"
     await channel.send(one)
     assert len(network.made) == len(network.posts) == len(publications(stub)) == 1
+
+
+@pytest.mark.parametrize("doubtful", [False, True])
+async def test_a_container_that_stays_in_progress_is_replaced(
+    channel: instagram.Instagram, network: TwoSteps, *, doubtful: bool
+) -> None:
+    """After five minutes; but not one that may have been published meanwhile."""
+    network.status_of = lambda _: "IN_PROGRESS"
+    one = replace(await prepared(channel), doubtful=doubtful)
+    await channel._clock.sleep(299)
+    with pytest.raises(NotSent) as early:
+        await channel.send(one)
+    await channel._clock.sleep(2)
+    with pytest.raises(NotSent) as late:
+        await channel.send(one)
+    assert not early.value.afresh
+    assert late.value.afresh is not doubtful
 
 
 async def test_a_container_that_is_not_ready_is_published_a_moment_later(
@@ -401,7 +418,7 @@ async def test_what_is_processing_is_no_end(
     """A container was made, or is being made ready: neither a receipt nor a refusal."""
     found = await outcome(operate(channel, network, row))
     if row["operation"] == "create_container":
-        assert found == {"container": "1790"}
+        assert found == {"container": "1790", "made": NOW.isoformat()}
     elif row["body"].get("status_code") == "FINISHED":
         assert isinstance(found, Receipt)
     else:

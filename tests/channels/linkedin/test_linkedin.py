@@ -412,7 +412,8 @@ async def test_each_error_case_of_an_upload_lets_the_text_go(
     except Failure as caught:
         failure = caught
     stops = {"auth": NeedsPerson} | ({"not_sent_retry": NotSent} if not stub.requests else {})
-    if expected := stops.get(row["expect"]):
+    expected = stops.get(row["expect"])
+    if expected and row["http_status"] != 403:  # which may be about pictures alone
         assert type(failure) is expected
     else:
         assert note.startswith("posted without its card: ")

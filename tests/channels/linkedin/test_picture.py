@@ -202,7 +202,6 @@ async def test_the_token_goes_to_linkedin_alone(
 
 STOPPED: list[tuple[Callable[[Request], Reply | Fault], type[Exception]]] = [
     (lambda _: Reply(401, {}), NeedsPerson),
-    (lambda _: Reply(403, {"code": "ACCESS_DENIED"}), NeedsPerson),
 ]
 
 
@@ -220,12 +219,19 @@ async def test_what_would_stop_the_text_too_is_said_at_once(
 
 
 @pytest.mark.parametrize(
-    "answer", [Reply(429, {}), Reply(500, {}), Reply(200, b"x" * 2_000_000), Fault.CLOSE]
+    "answer",
+    [
+        Reply(403, {"code": "ACCESS_DENIED"}),
+        Reply(429, {}),
+        Reply(500, {}),
+        Reply(200, b"x" * 2_000_000),
+        Fault.CLOSE,
+    ],
 )
 async def test_a_limit_on_pictures_does_not_hold_up_texts(
     channel: linkedin.LinkedIn, stub: Stub, answer: Reply | Fault
 ) -> None:
-    """LinkedIn counts each sort of call by itself."""
+    """LinkedIn counts each sort of call by itself, and has permissions for each."""
     stub.answer = lambda _: answer
     assert await noted(channel)
 
