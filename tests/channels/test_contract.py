@@ -289,7 +289,7 @@ NETWORKS: dict[str, Network] = {
     "youtube": Network(
         _youtube,
         lambda _: Reply(200, {"id": "dQw4w9WgXcQ", "status": {"privacyStatus": "public"}}),
-        {"404": NotSent, "410": NotSent},  # the upload is gone, and the channel's list not read
+        {"404": Unknown, "410": Unknown},  # an upload gone after its last piece may be a video
         posts_to="/upload",
         # To the same upload, which ends in one video at most: aiohttp repeats a PUT by itself.
         repeats=frozenset({"401", "closed", "reset"}),
