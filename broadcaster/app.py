@@ -75,7 +75,7 @@ class Service:
         self.store = store
         self.dispatcher = Dispatcher(store, parts.channels, timing, clock, observe=self._observe)
         self.notices = Notices(store, parts.targets, timing, clock)
-        self.probes = Probes(store, parts.channels, timing, clock, self.dispatcher.hold)
+        self.probes = Probes(store, parts.channels, timing, clock, self.dispatcher.pauses.hold)
         self.visibility = Visibility(store, parts.channels, timing, clock, self._observe_visible)
         self.cards = Cards(
             store,
@@ -159,12 +159,12 @@ class Service:
 
     async def resume(self, channel: str) -> None:
         """A person says that a channel's trouble is mended; its cards are drawn again as well."""
-        await self.dispatcher.resume(channel)
+        await self.dispatcher.pauses.resume(channel)
         await self.cards.take_up()
 
     async def release(self, channel: str, actor: str) -> bool:
         """A person says that a channel's account is right; the next good probe binds it anew."""
-        known = await self.dispatcher.release(channel, actor)
+        known = await self.dispatcher.pauses.release(channel, actor)
         if known and channel in self.parts.channels:
             await self.probes.look(self.parts.channels[channel])
         return known

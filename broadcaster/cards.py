@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -22,13 +22,13 @@ from broadcaster.channels import card_path
 from broadcaster.clock import Clock
 from broadcaster.drawers import Drawers, WorkerFault
 from broadcaster.drawing import CardFault, Spec
+from broadcaster.insisting import insist
 from broadcaster.record import Card
-from broadcaster.store import StorageFull, Store, StoreUnavailable
+from broadcaster.store import Store
 
 log = structlog.get_logger(__name__)
 
 DRAWN_FOR = timedelta(hours=72)  # no alert is tried longer
-AGAIN_SECONDS = 1.0
 # Until a card is drawn again after trouble that is not its own: a killed process, a full disk.
 WAITS_SECONDS = (1.0, 5.0, 30.0, 120.0)
 KEPT_SECONDS = 7 * 86_400.0  # a file; after that it is drawn anew when somebody asks
@@ -108,10 +108,10 @@ class Cards:
         except CardFault as fault:
             log.warning("card_not_drawn", card=card.name, reason=str(fault))
             why = str(fault)
-            self.wake(await self._insist(lambda: self.store.card_faulty(card.name, why)))
+            self.wake(await insist(self.clock, lambda: self.store.card_faulty(card.name, why)))
             return
         url = f"{self.public_url}/cards/{card_path(self.directory, digest, card.kind).name}"
-        self.wake(await self._insist(lambda: self.store.card_drawn(card.name, digest, url)))
+        self.wake(await insist(self.clock, lambda: self.store.card_drawn(card.name, digest, url)))
 
     async def _file_of(self, card: Card) -> str:
         """Draw a card and keep its file; return its digest. Raises CardFault.
@@ -134,15 +134,6 @@ class Cards:
         except OSError as error:
             raise WorkerFault(f"its file cannot be written: {error.strerror}") from error
         return digest
-
-    async def _insist(self, write: Callable[[], Awaitable[set[str]]]) -> set[str]:
-        """Write; while the store cannot, wait for it: rows that need a picture wait as well."""
-        while True:
-            try:
-                return await write()
-            except (StoreUnavailable, StorageFull) as error:
-                log.warning("card_not_told", error=str(error))
-                await self.clock.sleep(AGAIN_SECONDS)
 
 
 def _write(path: Path, data: bytes) -> None:

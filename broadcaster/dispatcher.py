@@ -11,22 +11,19 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import structlog
 
-from broadcaster.channels import Channel, Corrects, Prepares
+from broadcaster.channels import Channel
 from broadcaster.clock import Clock
 from broadcaster.config import Timing
 from broadcaster.delivery import (
-    Act,
     Delivery,
     Failure,
     Guarantee,
-    NeedsPerson,
     NotSent,
     Outcome,
     Receipt,
@@ -36,12 +33,14 @@ from broadcaster.delivery import (
     backoff,
     noted,
 )
-from broadcaster.record import Acceptance, NoticeKind, Plan
-from broadcaster.resolving import Resolver, first_look, first_sight, outcome_of
+from broadcaster.insisting import insist
+from broadcaster.lanes import Lane, Pauses, is_asked_to_wait
+from broadcaster.record import Acceptance, Plan
+from broadcaster.resolving import Resolver, first_look, first_sight
+from broadcaster.sending import Sender
 from broadcaster.store import (
     End,
     Landed,
-    NewNotice,
     Store,
     StoreBroken,
     StoreUnavailable,
@@ -51,13 +50,9 @@ from broadcaster.store import (
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
-
 IDLE_SECONDS_MAX = 5.0  # how long a lane rests without being woken
 SWEEP_SECONDS = 5.0
-ACCOUNT_SECONDS = 5.0  # how long a bound channel waits for the first probe after a start
 HELD_SECONDS = 0.25  # how soon a lane looks again at rows that wait for an older version
-_LOOKED_FOR_FIRST = frozenset({Guarantee.READ_BACK, Guarantee.TWO_STEPS})
 GRACE_SECONDS = 1.0  # a channel's own limit comes first; this one is for threads that overrun it
 
 
@@ -67,44 +62,6 @@ class Observe(Protocol):
     def __call__(self, channel: str, outcome: str, seconds: float) -> None:
         """Take one measurement."""
         ...
-
-
-@dataclass(slots=True)
-class Lane:
-    """One channel's way out: its slots, its pause, and what is under way."""
-
-    channel: Channel
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    running: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # delivery id -> attempt
-    reading: set[str] = field(default_factory=set)  # delivery ids being read back
-    stuck: set[str] = field(default_factory=set)  # attempts past their limit that still run
-    paused_until: datetime | None = None
-    paused_at: float = 0.0  # elapsed seconds: what began before tells nothing about the pause
-    on_trial: bool = False
-    failures: int = 0
-    switched_off: str | None = None
-    held: str | None = None  # the account is another one: nothing is posted before a person looked
-    account_by: datetime | None = None  # till then its first probe may find another account
-    next_due: datetime | None = None  # the earliest queued or unknown row, as last seen
-    kept: int = 0  # slots kept for an alert that is being accepted
-    look_anyway: bool = False  # ask the store itself, whatever the counts in memory say
-
-    @property
-    def name(self) -> str:
-        """The channel's name."""
-        return self.channel.config.name
-
-    def free(self, now: datetime) -> int:
-        """How many attempts may begin now."""
-        paused = self.paused_until and now < self.paused_until
-        if self.switched_off or paused or self.is_strange(now):
-            return 0
-        most = 1 if self.on_trial else self.channel.attempts_at_once
-        return max(0, most - len(self.running) - self.kept)
-
-    def is_strange(self, now: datetime) -> bool:
-        """Say whether its account is, or may be, another one than it was."""
-        return self.held is not None or (self.account_by is not None and now < self.account_by)
 
 
 class Dispatcher:
@@ -134,6 +91,8 @@ class Dispatcher:
         self._landed_wanted = asyncio.Event()
         self._recorder: asyncio.Task[None] | None = None
         self.lanes = {name: Lane(channel) for name, channel in channels.items()}
+        self.pauses = Pauses(self.lanes, store, timing, clock, self.wake)
+        self._sender = Sender(store, clock)
         self.fault: BaseException | None = None
         self.failed = asyncio.Event()
 
@@ -144,21 +103,14 @@ class Dispatcher:
 
     async def start(self) -> None:
         """Resolve what a crash left behind, then take up the queue."""
-        for row in await self._store.channels():
-            if lane := self.lanes.get(row.name):
-                lane.paused_until = row.paused_until
-                lane.on_trial = row.paused_until is not None
-                lane.switched_off = row.switched_off
-                lane.held = row.held
-                if row.bound:  # an account changes while the daemon is down
-                    lane.account_by = self._store.due_now() + timedelta(seconds=ACCOUNT_SECONDS)
+        await self.pauses.take_up()
         self._recorder = asyncio.create_task(self._record_loop())
         self._recorder.add_done_callback(self._notice_fault)
         try:
             await self._take_up()
         except StoreUnavailable as error:  # the door opens all the same: it says why
             log.warning("queue_not_taken_up", reason=str(error))
-            self._spawn(self._insist(self._take_up))
+            self._spawn(insist(self._clock, self._take_up))
 
     async def _take_up(self) -> None:
         """Resolve what a crash left behind, then take up the queue."""
@@ -327,13 +279,13 @@ class Dispatcher:
         if open_rows and not self._stopping:  # else there is nothing to look for
             self.wake({lane.name})
 
-    # Sending
+    # Sending and recording
 
     async def _attempt(self, lane: Lane, delivery: Delivery) -> None:
         started = self._clock.elapsed()
         limit = self._timing.attempt_seconds + GRACE_SECONDS
         watch = asyncio.get_running_loop().call_later(limit, self._overran, lane, delivery)
-        result = await self._send(lane.channel, delivery)
+        result = await self._sender.send(lane.channel, delivery)
         watch.cancel()
         end = self._end(lane, delivery, result)
         try:
@@ -343,47 +295,8 @@ class Dispatcher:
             return
         if end.due and (lane.next_due is None or end.due < lane.next_due):
             lane.next_due = end.due
-        await self._mind_channel(lane, delivery, result, started)
+        await self.pauses.mind(lane, delivery, result, started)
         self._report(delivery, end, self._clock.elapsed() - started, state)
-
-    async def _send(self, channel: Channel, delivery: Delivery) -> Receipt | Failure:
-        """Send; but where no key stops a second post, look whether it is there before that."""
-        if delivery.doubtful and channel.guarantee in _LOOKED_FOR_FIRST:
-            there = await outcome_of(channel.find(delivery))
-            if isinstance(there, Receipt | NeedsPerson):
-                return there
-            if isinstance(there, Failure):
-                return NotSent(f"not sent again, for it could not be read back: {there.reason}")
-            if not await self._insist(lambda: self._store.is_wanted(delivery)):
-                return NotSent("not sent again: its alert has been replaced or has expired")
-        if delivery.message and delivery.message.act is Act.CORRECT:
-            return await self._correct(channel, delivery)
-        if isinstance(channel, Prepares) and delivery.handle is None:
-            prepared = await self._prepare(channel, delivery)
-            if isinstance(prepared, Failure):
-                return prepared
-            delivery = prepared
-        result = await outcome_of(channel.send(delivery))
-        return result if result is not None else Unknown("the channel gave no receipt")
-
-    async def _prepare(self, channel: Prepares, delivery: Delivery) -> Delivery | Failure:
-        """Take the first of two steps, and store what it made before the second."""
-        made = await outcome_of(channel.prepare(delivery))
-        if isinstance(made, Unknown):  # nothing of this step can be seen: it may be done again
-            return NotSent(f"nothing was published: {made.reason}")
-        if isinstance(made, Failure):
-            return made
-        await self._insist(lambda: self._store.keep_handle(delivery, made))
-        if not await self._insist(lambda: self._store.is_wanted(delivery)):
-            return NotSent("nothing was published: its alert has been replaced or has expired")
-        return replace(delivery, handle=made)
-
-    async def _correct(self, channel: Channel, delivery: Delivery) -> Receipt | Failure:
-        """Mark the post of an earlier version as overtaken."""
-        if not isinstance(channel, Corrects):
-            return Rejected("on this network no post can be corrected; do it by hand")
-        result = await outcome_of(channel.correct(delivery))
-        return result if result is not None else Unknown("the channel gave no receipt")
 
     def _overran(self, lane: Lane, delivery: Delivery) -> None:
         lane.stuck.add(delivery.id)
@@ -393,12 +306,12 @@ class Dispatcher:
         """An attempt passed its limit and still runs: people may be told, nothing is resent."""
         reason = f"no answer within {self._timing.attempt_seconds:g} s; the attempt still runs"
         end = self._unknown(lane.channel, reason)
-        await self._insist(lambda: self._store.overran(delivery, end))
+        await insist(self._clock, lambda: self._store.overran(delivery, end))
         log.warning("attempt_overran", channel=delivery.channel, delivery=delivery.id)
 
     async def _record(self, lane: Lane, delivery: Delivery, end: End) -> State:
         if end.receipt is None or delivery.id in lane.stuck or self.failed.is_set():
-            return await self._insist(lambda: self._store.record(delivery, end))
+            return await insist(self._clock, lambda: self._store.record(delivery, end))
         future: asyncio.Future[State] = asyncio.get_running_loop().create_future()
         self._landed.append((Landed(delivery, end.receipt, end.look), future))
         self._landed_wanted.set()
@@ -429,21 +342,9 @@ class Dispatcher:
             delivery = one.delivery
             write = functools.partial(self._store.record, delivery, end)
             try:
-                future.set_result(await self._insist(write))
+                future.set_result(await insist(self._clock, write))
             except (StoreBroken, TransitionRefused) as error:
                 future.set_exception(error)
-
-    async def _insist(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Write; while PostgreSQL is away, wait for it: what happened must not be lost.
-
-        Only for what is safe to repeat: a commit whose answer was lost is repeated too.
-        """
-        while True:
-            try:
-                return await write()
-            except StoreUnavailable as error:
-                log.warning("write_refused", error=str(error))
-                await self._clock.sleep(1)
 
     def _end(self, lane: Lane, delivery: Delivery, result: Receipt | Failure) -> End:
         """Turn what the channel said into what is written down."""
@@ -460,7 +361,7 @@ class Dispatcher:
         return End(result.outcome, result.reason)
 
     def _due(self, delivery: Delivery, failure: NotSent) -> datetime:
-        if _is_asked_to_wait(failure):
+        if is_asked_to_wait(failure):
             return self._store.due_now() + (failure.retry_after or timedelta(0))
         waits = self._timing.waits_seconds
         wait = backoff(delivery.attempts, waits, retry_after=failure.retry_after)
@@ -487,52 +388,6 @@ class Dispatcher:
             log.debug("sent", **known)
         else:
             log.warning("attempt_failed", outcome=end.outcome.value, error=end.error, **known)
-
-    # Pauses: a 429, a needs-person or an open circuit stops the channel, then one trial
-
-    async def _mind_channel(
-        self, lane: Lane, delivery: Delivery, result: Receipt | Failure, started: float
-    ) -> None:
-        if isinstance(result, Receipt | Rejected):
-            if started >= lane.paused_at:  # else it had begun before the pause, and ends none
-                await self._go_on(lane)
-            return
-        if _is_asked_to_wait(result):
-            return
-        lane.failures += 1
-        if isinstance(result, NeedsPerson) and result.switch_off:
-            await self._switch_off(lane, result.reason)
-            return
-        wait = self._pause_for(lane, result)
-        if wait is not None:
-            # What the network asked for counts up to this alert's expiry; the next may try again.
-            until = min(self._store.due_now() + wait, delivery.expires)
-            lane.paused_until, lane.paused_at, lane.on_trial = until, self._clock.elapsed(), True
-            await self._insist(lambda: self._store.pause(lane.name, until, result.reason))
-            log.warning("channel_paused", channel=lane.name, seconds=round(wait.total_seconds()))
-
-    def _pause_for(self, lane: Lane, result: Failure) -> timedelta | None:
-        if isinstance(result, NotSent) and result.rate_limited:
-            return result.retry_after or backoff(lane.failures, self._timing.waits_seconds)
-        if isinstance(result, NeedsPerson):
-            return timedelta(seconds=self._timing.pause_seconds)
-        if lane.failures >= self._timing.circuit_failures:
-            return backoff(lane.failures, self._timing.waits_seconds)
-        return None
-
-    async def _go_on(self, lane: Lane) -> None:
-        lane.failures = 0
-        if lane.on_trial or lane.paused_until:
-            lane.on_trial, lane.paused_until = False, None
-            await self._insist(lambda: self._store.pause(lane.name, None, None))
-            self.wake({lane.name})
-
-    async def _switch_off(self, lane: Lane, reason: str) -> None:
-        lane.switched_off = reason
-        await self._insist(lambda: self._store.switch_off(lane.name, reason))
-        text = f"{reason}: the channel is switched off until a person switches it on again"
-        notice = NewNotice(NoticeKind.SWITCHED_OFF, text, channel=lane.name)
-        await self._insist(lambda: self._store.tell(notice))
 
     # Watching: what is due later, and what must be read back
 
@@ -588,36 +443,6 @@ class Dispatcher:
             lane.reading.discard(row.delivery.id)
             self.wake({lane.name})
 
-    async def resume(self, name: str) -> None:
-        """A person says that the channel is well: no pause, switched on, one trial first."""
-        if lane := self.lanes.get(name):
-            lane.switched_off, lane.paused_until = None, None
-            await self._store.switch_off(name, None)
-            await self._store.pause(name, None, None)
-            await self._store.untell(name, NoticeKind.SWITCHED_OFF)
-            self.wake({name})
-
-    async def hold(self, name: str, why: str | None) -> None:
-        """A probe has seen the account: post nothing until a person says so, or (None) go on."""
-        lane = self.lanes.get(name)
-        if lane is None:
-            return
-        lane.account_by = None
-        before, lane.held = lane.held, why or lane.held  # held at once, let go when it is written
-        if why or before:
-            await self._store.hold(name, why)
-        lane.held = why
-        self.wake({name})
-
-    async def release(self, name: str, actor: str) -> bool:
-        """A person says that the account is right; say whether there is such a channel."""
-        known = await self._store.rebind(name, actor)
-        await self._store.untell(name, NoticeKind.HELD)
-        if lane := self.lanes.get(name):
-            lane.held = None
-            self.wake({name})
-        return known
-
     async def _sweep(self) -> None:
         """Expire what was never sent, remind people of what waits, look at every lane anyway."""
         while not self._stopping:
@@ -630,11 +455,3 @@ class Dispatcher:
                 lane.look_anyway = True
             self.wake()
             await self._clock.sleep(SWEEP_SECONDS)
-
-
-def _is_asked_to_wait(result: Failure) -> bool:
-    """Say whether this row alone is to come again soon: a picture that is still being processed.
-
-    That is no failure of the channel, and no reason to wait longer each time.
-    """
-    return isinstance(result, NotSent) and bool(result.retry_after) and not result.rate_limited

@@ -26,8 +26,8 @@ LAYERS: tuple[frozenset[str], ...] = (
         | {"store", "texts", "wording"}
     ),
     frozenset(
-        {"audit", "auth", "cards", "dispatcher", "drawers", "intake", "notices", "probes"}
-        | {"resolving", "visibility", "web"}
+        {"audit", "auth", "cards", "dispatcher", "drawers", "insisting", "intake", "lanes"}
+        | {"notices", "probes", "resolving", "sending", "visibility", "web"}
     ),
     frozenset({"app"}),
     frozenset({"sandbox"}),
@@ -207,14 +207,14 @@ def sql_outside_the_store(modules: list[Module]) -> list[str]:
 
 
 def sends_outside_the_dispatcher(modules: list[Module]) -> list[str]:
-    """Only the dispatcher calls `send`; handing on to a library's own method by super() is none.
+    """Only the dispatcher has things sent; handing on to a library's own method by super() is none.
 
     The terminal's command of that name speaks to a daemon, never to a channel.
     """
     return [
-        module.fault(node.lineno, "calls send, which only dispatcher.py may")
+        module.fault(node.lineno, "calls send, which only sending.py may")
         for module in modules
-        if module.room not in {"dispatcher", "terminal", "__main__"}
+        if module.room not in {"dispatcher", "sending", "terminal", "__main__"}
         for node in ast.walk(module.tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
