@@ -314,22 +314,30 @@ async def serve(path: Path) -> int:
 
 
 async def _run(service: Service) -> int:
-    config = service.parts.config
     ended = _ended_by_signal()
+    try:
+        await service.start()
+        await _listen(service, ended)
+    except OSError as error:
+        where = f"{service.parts.config.server.host}:{service.parts.config.server.port}"
+        log.critical("cannot_listen", where=where, reason=error.strerror or str(error))
+    finally:
+        await service.stop()
+        await _give_back(service)
+    return 0 if ended.is_set() and service.dispatcher.fault is None else FAULT_EXIT
+
+
+async def _listen(service: Service, ended: asyncio.Event) -> None:
+    """Keep the doors open until a signal or a fault. Raises OSError if they cannot be opened."""
+    config = service.parts.config
     address = (config.server.host, config.server.port)
     socket_path = config.store.directory / SOCKET_NAME
     app = make_app(web_services(service))
-    try:
-        await service.start()
-        async with listening(app, address=address, socket_path=socket_path) as where:
-            _announce(service, where.port)
-            await _first(ended.wait(), service.failed())
-            log.info("stopping", reason="signal" if ended.is_set() else "fault")
-            service.dispatcher.halt()
-        await service.stop()
-    finally:
-        await _give_back(service)
-    return 0 if ended.is_set() and service.dispatcher.fault is None else FAULT_EXIT
+    async with listening(app, address=address, socket_path=socket_path) as where:
+        _announce(service, where.port)
+        await _first(ended.wait(), service.failed())
+        log.info("stopping", reason="signal" if ended.is_set() else "fault")
+        service.dispatcher.halt()
 
 
 async def _first(*waits: Coroutine[object, object, object]) -> None:

@@ -336,3 +336,17 @@ async def test_the_limits_a_network_named_outlast_a_restart(stub: Stub, tmp_path
     service = await Service.over(parts, store)
     assert service.parts.channels["city"].limits.maximum == 5000
     await store.close()
+
+
+async def test_a_port_that_is_taken_is_one_plain_line(stub: Stub, tmp_path: Path) -> None:
+    """The daemon ends in order, and says where it could not listen and why."""
+    path = written(tmp_path, stub.url)
+    with socket.socket() as other, capture_logs() as said:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        where = f"127.0.0.1:{other.getsockname()[1]}"
+        path.write_text(path.read_text().replace("127.0.0.1:0", where))
+        assert await serve(path) == FAULT_EXIT
+    (line,) = (one for one in said if one["log_level"] == "critical")
+    assert (line["event"], line["where"]) == ("cannot_listen", where)
+    assert "already in use" in line["reason"]
