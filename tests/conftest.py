@@ -20,7 +20,8 @@ pytest_plugins = ["tests.peers.pds", "tests.peers.postgres", "tests.peers.smtp",
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
+REPOSITORY = TESTS.parent
 SHARED = REPOSITORY.parent / "shared"
 SOAK = os.environ.get("BROADCASTER_SOAK") == "1"
 TEST_SECONDS = 90.0  # leaves room for a fixture that starts a server
@@ -47,15 +48,31 @@ def count(part: int, whole: int) -> int:
     return whole if SOAK else part
 
 
-SEED = pytest.StashKey[int]()
+SEED = "BROADCASTER_SEED"
+# These start daemons, kill them and measure: one after the other, in one process.
+HEAVY = ("acceptance/", "bench/", "terminal/test_demo.py", "test_main.py")
+
+
+def pytest_configure() -> None:
+    """Choose the seed before there are worker processes: they share it."""
+    os.environ.setdefault(SEED, str(secrets.randbelow(2**32)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what loads the machine in one worker, where there are several."""
+    for item in items:
+        if item.path.is_relative_to(TESTS) and _place(item.path).startswith(HEAVY):
+            item.add_marker(pytest.mark.xdist_group("heavy"))
+
+
+def _place(path: Path) -> str:
+    return path.relative_to(TESTS).as_posix()
 
 
 @pytest.fixture(scope="session")
-def seed(pytestconfig: pytest.Config) -> int:
+def seed() -> int:
     """Give this run's seed, which is printed at its end; BROADCASTER_SEED repeats one."""
-    chosen = int(os.environ.get("BROADCASTER_SEED") or secrets.randbelow(2**32))
-    pytestconfig.stash[SEED] = chosen
-    return chosen
+    return int(os.environ[SEED])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -108,8 +125,7 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Name the seed, and last what was skipped and why: a green line never hides it."""
-    if SEED in config.stash:
-        terminalreporter.line(f"seed: BROADCASTER_SEED={config.stash[SEED]} repeats this run")
+    terminalreporter.line(f"seed: {SEED}={os.environ[SEED]} repeats this run")
     reasons = skipped_by_reason(config)
     if not reasons:
         return

@@ -31,7 +31,8 @@ from broadcaster.config import ConfigError, StoreTable
 from broadcaster.delivery import Readiness
 from broadcaster.record import StoreUnavailable
 from broadcaster.store import Store
-from tests.channels.stub import Stub, closed_port, keep_secret, serving
+from broadcaster.terminal.child import free_port
+from tests.channels.stub import Stub, keep_secret, serving
 from tests.kit import alert, eventually
 
 ALERTS = "http://localhost/v1/alerts"
@@ -97,7 +98,7 @@ async def test_a_good_configuration_is_ready_in_every_point(stub: Stub, tmp_path
 
 async def test_a_channel_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
     """With a sentence and what to do; the rest is ready all the same."""
-    findings = by_name(await check(written(tmp_path, f"http://127.0.0.1:{await closed_port()}")))
+    findings = by_name(await check(written(tmp_path, f"http://127.0.0.1:{free_port()}")))
     _, ready, sentence, remedy = findings.pop("channel fire-brigade")
     assert not ready
     assert "cannot be reached" in sentence

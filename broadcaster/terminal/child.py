@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ START_SECONDS = 30.0
 LOOK_SECONDS = 0.05
 END_SECONDS = 25.0
 LOG_LINES = 20
+PORTS = (20_000, 32_768)
 
 
 class Failed(Exception):  # noqa: N818 - it could not be started
@@ -97,8 +99,12 @@ def _end_of(log: Path) -> str:
 
 
 def free_port() -> int:
-    """Return a port nobody listens on at this moment."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
+    """Return a loopback port nobody listens on, and that no client is given meanwhile.
+
+    Linux gives clients ports from 32768 on, so that one from below stays free for its server.
+    """
+    while True:
+        port = random.randrange(*PORTS)  # noqa: S311 - no secret
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port

@@ -190,15 +190,6 @@ async def serving() -> AsyncIterator[Stub]:
             await asyncio.sleep(0)
 
 
-async def closed_port() -> int:
-    """Give a port on which nothing listens."""
-    server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
-    port: int = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    return port
-
-
 def setup_for(place: Path, channel_type: str, *, timing: Timing | None = None) -> Setup:
     """Give what a channel is built from; secrets lie in `place`."""
     config = ChannelConfig(name=f"city-{channel_type}", type=channel_type)

@@ -16,12 +16,12 @@ from broadcaster.channels import apprise as ours
 from broadcaster.config import Timing
 from broadcaster.delivery import Failure, NeedsPerson, NotSent, Receipt, Rejected, Unknown
 from broadcaster.logs import LIBRARY_LEVELS
+from broadcaster.terminal.child import free_port
 from tests.channels.stub import (
     TEXT,
     Fault,
     Reply,
     Stub,
-    closed_port,
     delivery,
     keep_secret,
     serving,
@@ -201,7 +201,7 @@ async def test_a_mail_dialogue_that_goes_well_is_taken(tmp_path: Path) -> None:
 
 async def test_a_mail_server_that_is_not_there_is_not_sent(tmp_path: Path) -> None:
     """Nobody listens: nothing was sent; and the probe says so before it matters."""
-    channel = build(mail_to(await closed_port()), tmp_path, "mail")
+    channel = build(mail_to(free_port()), tmp_path, "mail")
     with pytest.raises(NotSent):
         await channel.send(delivery())
     found = await channel.probe()
@@ -268,7 +268,7 @@ async def test_a_message_that_is_taken_is_a_receipt(chat: ours.AppriseChannel, s
 @pytest.mark.parametrize("url", ["json://127.0.0.1:{port}/", "json://nowhere.invalid/"])
 async def test_a_service_that_is_not_there_is_not_sent(url: str, tmp_path: Path) -> None:
     """No connection, no message."""
-    channel = build(url.format(port=await closed_port()), tmp_path)
+    channel = build(url.format(port=free_port()), tmp_path)
     with pytest.raises(NotSent):
         await channel.send(delivery())
 

@@ -45,12 +45,12 @@ from broadcaster.delivery import (
     Unknown,
 )
 from broadcaster.logs import LIBRARY_LEVELS
+from broadcaster.terminal.child import free_port
 from tests.channels.stub import (
     NOW,
     Fault,
     Reply,
     Request,
-    closed_port,
     delivery,
     keep_secret,
     serving,
@@ -406,7 +406,7 @@ def sends(tmp_path: Path) -> Sends:
     async def send(name: str, answer: Reply | Fault | None) -> AsyncIterator[Ended]:
         network = NETWORKS[name]
         async with serving() as stub:
-            url = stub.url if answer is not None else f"http://127.0.0.1:{await closed_port()}"
+            url = stub.url if answer is not None else f"http://127.0.0.1:{free_port()}"
             stub.answer = only_posts(network, answer or Reply(500))
             async with built(name, url, tmp_path) as channel:
                 result = await _sent(channel, network.delivery(url))
@@ -487,7 +487,7 @@ async def test_no_probe_raises_or_posts(
 ) -> None:
     """Readiness is said in a sentence, with a remedy where it is lacking, whatever happens."""
     async with serving() as stub:
-        refused = f"http://127.0.0.1:{await closed_port()}"
+        refused = f"http://127.0.0.1:{free_port()}"
         stub.answer = lambda _: case.answer or Reply(500)
         async with built(name, stub.url if case.answer else refused, tmp_path) as channel:
             found = await channel.probe()
@@ -505,7 +505,7 @@ async def test_no_failed_read_proves_an_absence(name: str, case: Case, tmp_path:
     """Where posts can be read back, only an answer that lists them says that one is not there."""
     network = NETWORKS[name]
     async with serving() as stub:
-        refused = f"http://127.0.0.1:{await closed_port()}"
+        refused = f"http://127.0.0.1:{free_port()}"
         stub.answer = only_posts(Network(network.build, network.good), case.answer or Reply(500))
         async with built(name, stub.url if case.answer else refused, tmp_path) as channel:
             if name == "webhook":  # it has no list: None only opens the way for the same id again

@@ -16,7 +16,8 @@ from yarl import URL
 from broadcaster.channels import http
 from broadcaster.config import Timing
 from broadcaster.delivery import Failure, NeedsPerson, NotSent, Rejected, Unknown
-from tests.channels.stub import NOW, Fault, Reply, Stub, closed_port, serving
+from broadcaster.terminal.child import free_port
+from tests.channels.stub import NOW, Fault, Reply, Stub, serving
 
 SHORT = Timing(attempt_seconds=0.4, connect_seconds=0.2)
 
@@ -104,7 +105,7 @@ async def test_a_connection_that_the_server_gave_up_is_replaced(
 async def test_a_refused_connection_is_not_sent(client: http.Client) -> None:
     """Where nobody listens, nothing was sent."""
     with pytest.raises(NotSent, match="refused"):
-        await post(client, f"http://127.0.0.1:{await closed_port()}")
+        await post(client, f"http://127.0.0.1:{free_port()}")
 
 
 async def test_a_name_that_does_not_exist_is_not_sent(client: http.Client) -> None:
@@ -191,7 +192,7 @@ async def test_a_deletion_without_an_answer_is_unknown(client: http.Client, stub
     with pytest.raises(Unknown):
         await client.delete(URL(stub.url), {})
     with pytest.raises(NotSent):
-        await client.delete(URL(f"http://127.0.0.1:{await closed_port()}"), {})
+        await client.delete(URL(f"http://127.0.0.1:{free_port()}"), {})
 
 
 async def test_one_host_that_hangs_does_not_hold_up_another_channel(stub: Stub) -> None:
@@ -309,7 +310,7 @@ async def test_a_put_whose_answer_is_lost_is_unknown(
 async def test_a_put_without_a_connection_is_not_sent(client: http.Client) -> None:
     """Nothing listens: nothing was put."""
     with pytest.raises(NotSent):
-        await client.put(URL(f"http://127.0.0.1:{await closed_port()}"), b"bytes", {})
+        await client.put(URL(f"http://127.0.0.1:{free_port()}"), b"bytes", {})
 
 
 async def test_what_a_put_was_answered_is_given_back(client: http.Client, stub: Stub) -> None:

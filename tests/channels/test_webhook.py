@@ -18,12 +18,12 @@ from pydantic import ValidationError
 from broadcaster.channels import webhook
 from broadcaster.config import Timing
 from broadcaster.delivery import NeedsPerson, NotSent, Receipt, Rejected, Unknown
+from broadcaster.terminal.child import free_port
 from tests.channels.stub import (
     NOW,
     Fault,
     Request,
     Stub,
-    closed_port,
     delivery,
     keep_secret,
     serving,
@@ -179,7 +179,7 @@ async def test_a_probe_posts_nothing(channel: webhook.Webhook, stub: Stub) -> No
 
 async def test_a_probe_tells_that_nobody_is_there(tmp_path: Path) -> None:
     """A receiver that cannot be reached is not ready, and a person reads what to do."""
-    chosen = settings(f"http://127.0.0.1:{await closed_port()}", tmp_path)
+    chosen = settings(f"http://127.0.0.1:{free_port()}", tmp_path)
     found = await webhook.build(setup_for(tmp_path, "webhook"), chosen).probe()
     assert not found.ready
     assert found.remedy
@@ -287,7 +287,7 @@ async def test_keeping_warm_posts_nothing_and_pays_the_handshake_before(
 async def test_keeping_warm_fails_quietly(tmp_path: Path) -> None:
     """A receiver that is away is told of by the probe, not by this."""
     setup = setup_for(tmp_path, "webhook", timing=SHORT)
-    away = f"http://127.0.0.1:{await closed_port()}/"
+    away = f"http://127.0.0.1:{free_port()}/"
     one = webhook.build(setup, settings(away, tmp_path))
     await one.warm()
     await one.close()

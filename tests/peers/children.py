@@ -1,23 +1,14 @@
-"""Servers as children of the test run: a free loopback port, waiting, and an end that is sure."""
+"""Servers as children of the test run: waiting, and an end that is sure."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
 
 LOOPBACK = "127.0.0.1"
-
-
-def free_port() -> int:
-    """Give a TCP port on loopback that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_until(ready: Callable[[], bool], *, limit_seconds: float, what: str) -> None:

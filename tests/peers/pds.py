@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from tests.peers.children import LOOPBACK, free_port, stop
+from broadcaster.terminal.child import free_port
+from tests.peers.children import LOOPBACK, stop
 
 HERE = Path(__file__).parent / "pds"
 START_SECONDS = 60.0

@@ -24,7 +24,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.peers.children import LOOPBACK, free_port, stop, wait_until
+from broadcaster.terminal.child import free_port
+from tests.peers.children import LOOPBACK, stop, wait_until
 
 OWNER = "broadcaster"
 

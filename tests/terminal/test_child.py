@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,14 @@ async def test_a_daemon_lives_as_long_as_the_block(tmp_path: Path) -> None:
         assert not await asyncio.to_thread(daemon_runs, config.parent / SOCKET_NAME)
     finally:
         await sandbox.close()
+
+
+def test_a_free_port_stays_free() -> None:
+    """No client of another program is given it before its server listens."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = [free_port() for _ in range(20)]
+    assert len(set(ports)) > 1
+    for port in ports:
+        assert 1024 <= port < first
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", port))

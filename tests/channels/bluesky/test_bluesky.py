@@ -42,6 +42,7 @@ from broadcaster.delivery import (
     Unknown,
     delivery_key,
 )
+from broadcaster.terminal.child import free_port
 from tests.channels.stub import (
     CARD,
     NOW,
@@ -51,7 +52,6 @@ from tests.channels.stub import (
     Request,
     Stub,
     carded,
-    closed_port,
     delivery,
     keep_secret,
     serving,
@@ -627,7 +627,7 @@ async def test_what_was_never_connected_was_not_sent(tmp_path: Path) -> None:
         await live.probe()
         await live.close()
         for url in (
-            f"http://127.0.0.1:{await closed_port()}",
+            f"http://127.0.0.1:{free_port()}",
             "https://no-such-host.invalid",
             plain.url.replace("http:", "https:"),
         ):
@@ -898,7 +898,7 @@ async def test_a_card_that_is_larger_than_bluesky_takes_stays_out(
 
 async def test_a_server_that_is_not_there_keeps_the_card(tmp_path: Path) -> None:
     """The text would not have come through either: both are tried again."""
-    channel = made(tmp_path, f"http://127.0.0.1:{await closed_port()}")
+    channel = made(tmp_path, f"http://127.0.0.1:{free_port()}")
     with pytest.raises(NotSent):
         await channel.prepare(carded(tmp_path))
     await channel.close()

@@ -17,7 +17,8 @@ from broadcaster.channels.bluesky.xrpc import Account, Login, body_of, error_of,
 from broadcaster.channels.http import Answer
 from broadcaster.config import Timing
 from broadcaster.delivery import Failure, NeedsPerson, NotSent, Unknown
-from tests.channels.stub import Fault, Reply, Request, Stub, closed_port, serving
+from broadcaster.terminal.child import free_port
+from tests.channels.stub import Fault, Reply, Request, Stub, serving
 from tests.kit import NOW, ManualClock
 
 CREATE = "com.atproto.server.createSession"
@@ -150,7 +151,7 @@ async def test_no_more_is_read_than_an_honest_answer_has(
 
 async def test_without_a_connection_nothing_was_sent(tmp_path: Path) -> None:
     """Neither log-in nor call was written."""
-    account = made(f"http://127.0.0.1:{await closed_port()}", tmp_path)
+    account = made(f"http://127.0.0.1:{free_port()}", tmp_path)
     with pytest.raises(NotSent, match="nothing was sent"):
         await ask(account)
     await account.close()

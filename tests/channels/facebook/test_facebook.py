@@ -31,6 +31,7 @@ from broadcaster.delivery import (
     Unknown,
 )
 from broadcaster.measure import fits, length
+from broadcaster.terminal.child import free_port
 from tests.channels.stub import (
     NOW,
     TEXT,
@@ -38,7 +39,6 @@ from tests.channels.stub import (
     Reply,
     Request,
     Stub,
-    closed_port,
     delivery,
     keep_secret,
     serving,
@@ -345,7 +345,7 @@ async def test_each_error_case_has_its_outcome(
     """
     shared_path("contracts", "derived")
     refused = row["http_status"] == "connect-refused"
-    url = f"http://127.0.0.1:{await closed_port()}" if refused else stub.url
+    url = f"http://127.0.0.1:{free_port()}" if refused else stub.url
     if row["http_status"] == "timeout-after-send":
         stub.answer = lambda _: Fault.HANG
     elif not refused:

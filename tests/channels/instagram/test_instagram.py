@@ -29,6 +29,7 @@ from broadcaster.delivery import (
     Unknown,
 )
 from broadcaster.measure import fits
+from broadcaster.terminal.child import free_port
 from tests.channels.meta.graph_stub import (
     CARD,
     GONE,
@@ -49,7 +50,6 @@ from tests.channels.stub import (
     Reply,
     Request,
     Stub,
-    closed_port,
     delivery,
     keep_secret,
     serving,
@@ -434,7 +434,7 @@ def test_the_table_has_rows_for_instagram() -> None:
 
 async def test_a_refused_connection_is_not_sent(tmp_path: Path) -> None:
     """Nobody listens: nothing was made, and nothing published."""
-    channel = build(f"http://127.0.0.1:{await closed_port()}", tmp_path)
+    channel = build(f"http://127.0.0.1:{free_port()}", tmp_path)
     for work in (channel.prepare(carded()), channel.send(carded(handle={"container": "1"}))):
         assert isinstance(await outcome(work), NotSent)
     await channel.close()

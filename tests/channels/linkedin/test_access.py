@@ -12,8 +12,9 @@ import pytest
 from broadcaster.channels.linkedin.access import SITE, Flow, version_ends
 from broadcaster.channels.tokens import Grant
 from broadcaster.delivery import Failure, NeedsPerson, NotSent
+from broadcaster.terminal.child import free_port
 from tests.channels.linkedin.company_page import SHORT
-from tests.channels.stub import NOW, Fault, FixedClock, Reply, Stub, closed_port, serving
+from tests.channels.stub import NOW, Fault, FixedClock, Reply, Stub, serving
 
 SECRET = "sandbox-app-secret"
 OLD = Grant("sandbox-old", NOW, "sandbox-refresh", NOW + timedelta(days=100), NOW)
@@ -143,4 +144,4 @@ async def test_a_grant_that_cannot_be_renewed_is_not_asked_about(stub: Stub) -> 
 async def test_a_network_that_is_away_is_a_hiccup() -> None:
     """The token may still be good."""
     with pytest.raises(NotSent):
-        await flow(f"http://127.0.0.1:{await closed_port()}").refresh(OLD)
+        await flow(f"http://127.0.0.1:{free_port()}").refresh(OLD)

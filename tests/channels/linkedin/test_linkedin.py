@@ -32,6 +32,7 @@ from broadcaster.sandbox import Sandbox
 from broadcaster.sandbox.faults import Fault as SandboxFault
 from broadcaster.sandbox.faults import Kind
 from broadcaster.sandbox.posts import account
+from broadcaster.terminal.child import free_port
 from tests.channels.linkedin.company_page import (
     IMAGE,
     OLD,
@@ -60,7 +61,6 @@ from tests.channels.stub import (
     Reply,
     Request,
     Stub,
-    closed_port,
     delivery,
     keep_secret,
     serving,
@@ -256,7 +256,7 @@ def reply(row: dict[str, Any]) -> Reply | Fault:
 async def url_for(row: dict[str, Any], stub: Stub) -> str:
     """Give the stand-in's address, or one where nobody listens."""
     refused = row["http_status"] == "connect-refused"
-    return f"http://127.0.0.1:{await closed_port()}" if refused else stub.url
+    return f"http://127.0.0.1:{free_port()}" if refused else stub.url
 
 
 @pytest.mark.parametrize("row", error_cases())
@@ -908,7 +908,7 @@ async def test_warming_asks_for_nothing_and_never_fails(stub: Stub, tmp_path: Pa
     assert [one.method for one in stub.requests] == ["HEAD"]
     assert "authorization" not in stub.requests[0].headers
     await channel.close()
-    away = build(f"http://127.0.0.1:{await closed_port()}", tmp_path)
+    away = build(f"http://127.0.0.1:{free_port()}", tmp_path)
     await away.warm()
     await away.close()
 

@@ -31,6 +31,7 @@ from broadcaster.delivery import (
     Rejected,
     Unknown,
 )
+from broadcaster.terminal.child import free_port
 from tests.channels.stub import (
     CARD,
     NOW,
@@ -41,7 +42,6 @@ from tests.channels.stub import (
     Request,
     Stub,
     carded,
-    closed_port,
     delivery,
     keep_secret,
     serving,
@@ -299,7 +299,7 @@ async def test_what_was_never_connected_was_not_sent(tmp_path: Path) -> None:
     """Refused, unknown name, failed TLS: nothing was written, so it may be tried again."""
     async with serving() as plain:
         urls = [
-            f"http://127.0.0.1:{await closed_port()}",
+            f"http://127.0.0.1:{free_port()}",
             "https://no-such-host.invalid",
             plain.url.replace("http:", "https:"),
         ]
@@ -563,7 +563,7 @@ async def test_a_card_that_fails_never_stops_the_text(
 
 async def test_an_instance_that_is_not_there_keeps_the_card(tmp_path: Path) -> None:
     """The text would not have come through either: both are tried again."""
-    channel = made(tmp_path, f"http://127.0.0.1:{await closed_port()}")
+    channel = made(tmp_path, f"http://127.0.0.1:{free_port()}")
     with pytest.raises(NotSent):
         await channel.prepare(carded(tmp_path))
     await channel.close()

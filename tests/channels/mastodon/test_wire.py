@@ -17,7 +17,8 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, Na
 
 from broadcaster.channels.mastodon import wire as room
 from broadcaster.channels.mastodon.wire import Wire, session, unreached
-from tests.channels.stub import Fault, Reply, Stub, closed_port, serving
+from broadcaster.terminal.child import free_port
+from tests.channels.stub import Fault, Reply, Stub, serving
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ async def test_an_error_of_the_server_is_an_answer_too(stub: Stub) -> None:
 async def test_without_a_connection_nothing_was_written() -> None:
     """A refused connection proves that nothing was sent."""
     line = Wire()
-    error = await fate(line, f"http://127.0.0.1:{await closed_port()}")
+    error = await fate(line, f"http://127.0.0.1:{free_port()}")
     assert isinstance(error, requests.ConnectionError)
     assert not line.connected
     assert line.answer is None
@@ -215,7 +216,7 @@ async def test_a_wire_speaks_of_its_latest_request(stub: Stub) -> None:
     stub.say(200)
     line = Wire()
     await fate(line, stub.url)
-    await fate(line, f"http://127.0.0.1:{await closed_port()}")
+    await fate(line, f"http://127.0.0.1:{free_port()}")
     assert not line.connected
     assert line.answer is None
 

@@ -18,13 +18,13 @@ from broadcaster.channels import x
 from broadcaster.channels.x.login import SCOPES
 from broadcaster.config import Timing
 from broadcaster.delivery import Failure, NeedsPerson, NotSent, Receipt, Rejected, Unknown
+from broadcaster.terminal.child import free_port
 from tests.channels.stub import (
     NOW,
     Fault,
     Reply,
     Request,
     Stub,
-    closed_port,
     delivery,
     keep_secret,
     serving,
@@ -305,7 +305,7 @@ async def test_the_page_of_x_itself_is_where_people_log_in(tmp_path: Path) -> No
 
 async def test_a_code_that_is_refused_is_a_failure(tmp_path: Path) -> None:
     """Refused, or nobody there: one of the failures, for the terminal to tell."""
-    url = f"http://127.0.0.1:{await closed_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     flow = x.oauth(setup_for(tmp_path, "x", timing=SHORT), settings_for(url, tmp_path, grant(1)))
     with pytest.raises(NotSent):
         await flow.exchange("code", "r")

@@ -36,6 +36,7 @@ from broadcaster.delivery import (
     Rejected,
     Unknown,
 )
+from broadcaster.terminal.child import free_port
 from tests.channels.stub import (
     CARD,
     NOW,
@@ -45,7 +46,6 @@ from tests.channels.stub import (
     Request,
     Stub,
     carded,
-    closed_port,
     delivery,
     keep_secret,
     serving,
@@ -293,7 +293,7 @@ async def test_each_error_case_has_its_outcome(
     """Every row of the table of X's answers comes out as the delivery contract maps it."""
     shared_path("contracts", "derived")
     refused = row["http_status"] == "connect-refused"
-    url = f"http://127.0.0.1:{await closed_port()}" if refused else stub.url
+    url = f"http://127.0.0.1:{free_port()}" if refused else stub.url
     headers = {name: _epoch(value) for name, value in row["headers"].items()}
     if row["http_status"] == "timeout-after-send":
         stub.answer = lambda _: Fault.HANG
@@ -358,7 +358,7 @@ async def test_each_error_case_of_an_upload_leaves_the_text_alone(
 
     stub.answer = answer
     refused = row["http_status"] == "connect-refused"
-    channel = build(f"http://127.0.0.1:{await closed_port()}" if refused else stub.url, tmp_path)
+    channel = build(f"http://127.0.0.1:{free_port()}" if refused else stub.url, tmp_path)
     one = carded(tmp_path)
     if refused:
         with pytest.raises(NotSent):

@@ -27,13 +27,13 @@ from broadcaster.delivery import (
     Rejected,
     Unknown,
 )
+from broadcaster.terminal.child import free_port
 from tests.channels.stub import (
     NOW,
     TEXT,
     Fault,
     Reply,
     Stub,
-    closed_port,
     delivery,
     keep_secret,
     serving,
@@ -436,7 +436,7 @@ async def test_each_error_case_has_its_outcome(
     shared_path("contracts", "derived")
     keep_clip(tmp_path)
     refused = row["http_status"] == "connect-refused"
-    url = f"http://127.0.0.1:{await closed_port()}" if refused else stub.url
+    url = f"http://127.0.0.1:{free_port()}" if refused else stub.url
     hangs = row["http_status"] == "timeout-after-send"
     answer = (
         Fault.HANG if hangs else Reply(200 if refused else row["http_status"], row["body"] or b"")
