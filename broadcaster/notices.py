@@ -33,6 +33,7 @@ FORGOTTEN = timedelta(hours=1)  # when an alert of which a target could not be t
 _LASTS_WHILE = {
     NoticeKind.FAILED: State.FAILED,
     NoticeKind.NEEDS_PERSON: State.FAILED,
+    NoticeKind.MARK: State.FAILED,
     NoticeKind.NO_CHANNEL: State.FAILED,
     NoticeKind.QUARANTINE: State.FAILED,
     NoticeKind.UNKNOWN: State.UNKNOWN,
@@ -65,6 +66,7 @@ REMEDIES: Mapping[NoticeKind, str] = {
     NoticeKind.WITHHELD: "Shorten the text and send an update, or post by hand.",
     NoticeKind.GONE: "Look at the account; post by hand if the warning is gone.",
     NoticeKind.WAITING: "When it is posted: broadcaster confirm, with its link.",
+    NoticeKind.MARK: "Edit the old post, or comment on it; there is nothing to retry.",
     NoticeKind.NO_CHANNEL: "Correct the old post by hand.",
     NoticeKind.CHANNEL: "See: broadcaster check.",
     NoticeKind.HELD: "Find out why; if the new account is right: broadcaster channels rebind.",

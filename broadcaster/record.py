@@ -189,6 +189,7 @@ class NoticeKind(StrEnum):
     WITHHELD = "withheld"  # the text did not fit
     GONE = "gone"  # sent, but the public does not see it, or sees something else
     WAITING = "waiting"  # a person must post it by hand
+    MARK = "mark"  # an older post stands there unmarked, and only a person can mark it
     NO_CHANNEL = "no-channel"  # carried it, and is no longer configured
     CHANNEL = "channel"  # a channel is not ready
     HELD = "held"  # its account is another one than before: nothing is posted there

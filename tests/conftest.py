@@ -59,14 +59,12 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what loads the machine in one worker, where there are several."""
+    """Where there are worker processes, keep a file in one, and all that loads the machine too."""
     for item in items:
-        if item.path.is_relative_to(TESTS) and _place(item.path).startswith(HEAVY):
-            item.add_marker(pytest.mark.xdist_group("heavy"))
-
-
-def _place(path: Path) -> str:
-    return path.relative_to(TESTS).as_posix()
+        inside = item.path.is_relative_to(TESTS)
+        place = item.path.relative_to(TESTS).as_posix() if inside else item.path.name
+        group = "heavy" if place.startswith(HEAVY) else place
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, exists, func, or_, select, update
+from sqlalchemy import bindparam, delete, func, or_, select, update
 
 from broadcaster.alert import Alert, MsgType
 from broadcaster.delivery import MAY_BE_OUT, Delivery, State, delivery_key
@@ -22,7 +22,6 @@ from broadcaster.store.tables import (
     card,
     channel,
     delivery,
-    event,
     idempotency,
     incident,
 )
@@ -64,12 +63,6 @@ _STILL_WAITING = select(delivery).where(
     delivery.c.version < bindparam("version_now"),
     among(delivery.c.state, (State.QUEUED, State.WAITING)),
 )
-# What waited for a person may be out too: posted by hand, and not confirmed.
-_WAITED = exists().where(
-    event.c.alert == delivery.c.alert,
-    event.c.delivery == delivery.c.id,
-    event.c.before == State.WAITING.value,
-)
 _CARRIED = (
     select(delivery.c.channel, func.min(delivery.c.type).label("type"))
     .where(
@@ -78,7 +71,6 @@ _CARRIED = (
         or_(
             among(delivery.c.state, (*MAY_BE_OUT, State.WAITING)),
             (delivery.c.doubtful == 1) & (delivery.c.absent == 0),
-            among(delivery.c.state, (State.EXPIRED, State.SUPERSEDED)) & _WAITED,
         ),
     )
     .group_by(delivery.c.channel)

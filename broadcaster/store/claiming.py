@@ -18,18 +18,16 @@ from broadcaster.delivery import (
     CORRECTION,
     OUT,
     Delivery,
-    Receipt,
     State,
 )
-from broadcaster.store import journal
+from broadcaster.record import NoticeKind
+from broadcaster.store import corrections, journal
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Move
 from broadcaster.store.outbox import (
-    CORRECTED,
     Moment,
     end_row,
     fail,
-    of_same_part,
     read,
     verdict,
 )
@@ -103,24 +101,6 @@ _EARLIER_POST = (
         among(delivery.c.state, OUT),
     )
     .order_by((delivery.c.part == bindparam("same_part")).desc(), delivery.c.version.desc())
-    .limit(1)
-)
-# Of a correction: rows of which nobody knows whether they are the post it marks.
-_MAY_BE_CORRECTED = (
-    select(delivery.c.state, delivery.c.due)
-    .where(
-        delivery.c.incident == bindparam("of"),
-        delivery.c.channel == bindparam("on"),
-        delivery.c.version < bindparam("version_now"),
-        delivery.c.part == bindparam("same_part"),
-        among(delivery.c.state, (State.SENDING, State.UNKNOWN))
-        | (
-            (delivery.c.doubtful == 1)
-            & (delivery.c.absent == 0)
-            & among(delivery.c.state, (State.FAILED, State.EXPIRED, State.SUPERSEDED))
-        ),
-    )
-    .order_by(delivery.c.version.desc())
     .limit(1)
 )
 _ANSWERED = select(delivery.c.receipt).where(
@@ -197,47 +177,31 @@ def _sort_out(db: Database, rows: list[Row], at: Moment) -> list[tuple[Row, Deli
             end_row(db, row, state, at.now)
         elif row["attempts"]:
             good.append((row, said))
-        elif _has_what_it_corrects(db, row, at) and (whole := _with_picture(db, row, said, at)):
+        elif corrections.is_one(row):
+            good += [(row, said)] if _has_what_it_marks(db, row, at) else []
+        elif whole := _with_picture(db, row, said, at):
             good.append((row, whole))
     return good
 
 
-def _has_what_it_corrects(db: Database, row: Row, at: Moment) -> bool:
+def _has_what_it_marks(db: Database, row: Row, at: Moment) -> bool:
     """A correction goes on only where a post of an earlier version is.
 
     While that is being sent or read back it waits, however long: a warning that turns up later must
     not stand there unmarked. Where nobody will ever know, a person must look.
     """
-    if not row["part"].endswith(CORRECTION):
-        return True
-    if post := receipt_from_json(_earlier_post(db, row)):
-        return post.remote_id is not None or _leave_to_person(db, row, post, at)
-    open_one = db.row(_MAY_BE_CORRECTED, **of_same_part(row))
-    if open_one is None:
+    found = corrections.mark(db, row)
+    if found is None:
         reason = "no post of an earlier version is known here that could be corrected"
         journal.move(db, [Move(row, State.SUPERSEDED, reason)], at.now)
-    elif _is_being_resolved(open_one):
+        return False
+    if found.waits:
         due, why = to_us(at.due + CORRECTION_WAIT), "waits until the post it marks is found or not"
         db.change(_PUT_OFF, row_id=row["id"], to_due=due, why=why)
-    else:
-        reason = "an earlier post may be out and could not be read back: look by hand and mark it"
-        fail(db, row, reason, at.now, needs_person=True)
-    return False
-
-
-def _leave_to_person(db: Database, row: Row, post: Receipt, at: Moment) -> bool:
-    """The network never named the post, because a person put it there: it is marked by one too."""
-    where = f" at {post.url}" if post.url else ""
-    reason = f"the post it marks was put there by hand: mark it by hand{where}"
-    fail(db, row, reason, at.now, needs_person=True)
-    return False
-
-
-def _is_being_resolved(row: Row) -> bool:
-    """Say whether the daemon will find out by itself what became of a row."""
-    return row["state"] == State.SENDING or (
-        row["state"] == State.UNKNOWN and row["due"] is not None
-    )
+        return False
+    if found.receipt is None:
+        fail(db, row, found.by_hand, at.now, NoticeKind.MARK)
+    return found.receipt is not None
 
 
 def _with_picture(db: Database, row: Row, said: Delivery, at: Moment) -> Delivery | None:
@@ -256,7 +220,7 @@ def _with_picture(db: Database, row: Row, said: Delivery, at: Moment) -> Deliver
         db.change(_KEEP_MESSAGE, row_id=row["id"], says=message_to_json(message))
         return replace(said, message=message)
     if fault:
-        fail(db, row, f"its card cannot be drawn: {fault}", at.now, needs_person=False)
+        fail(db, row, f"its card cannot be drawn: {fault}", at.now, NoticeKind.FAILED)
     else:
         due = to_us(at.due + CARD_WAIT)
         db.change(_PUT_OFF, row_id=row["id"], to_due=due, why="its card is not drawn yet")
@@ -307,17 +271,23 @@ def _begun(row: Row, said: Delivery) -> Delivery:
 
 
 def _earlier_post(db: Database, row: Row) -> str | None:
-    """The post this one answers: the part it names, else the latest of the incident here.
+    """The post this one marks, or answers: the part it names, else the latest of the incident here.
 
-    Of that the same part first; a correction marks the same part and no other, or two corrections
-    would write over each other.
+    Of that the same part first.
     """
+    if corrections.is_one(row):
+        found = corrections.mark(db, row)
+        return found.receipt if found else None
+    return _answered(db, row)
+
+
+def _answered(db: Database, row: Row) -> str | None:
     found = None
     if row["after"]:
         found = db.row(_ANSWERED, of=row["alert"], on=row["channel"], of_part=row["after"])
     if found is None and row["version"] > 1:
-        corrects = row["part"].endswith(CORRECTION)
-        found = db.row(CORRECTED if corrects else _EARLIER_POST, **of_same_part(row))
+        values = {"of": row["incident"], "on": row["channel"], "version_now": row["version"]}
+        found = db.row(_EARLIER_POST, **values, same_part=row["part"])
     try:
         receipt_from_json(found["receipt"] if found else None)
     except UNREADABLE:  # better a post of its own than none

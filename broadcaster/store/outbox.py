@@ -13,16 +13,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, exists, func, select, update
 
 from broadcaster.delivery import (
-    CORRECTION,
-    MAY_BE_OUT,
-    OUT,
     Delivery,
     Outcome,
     Receipt,
     State,
 )
 from broadcaster.record import NoticeKind
-from broadcaster.store import journal, sights
+from broadcaster.store import corrections, journal, sights
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Move, NewNotice
 from broadcaster.store.rows import (
@@ -31,7 +28,6 @@ from broadcaster.store.rows import (
     from_us,
     maybe_plain,
     plain,
-    receipt_from_json,
     receipt_to_json,
     to_json,
     to_us,
@@ -71,6 +67,8 @@ _DOUBT = (
         unknown_since=func.coalesce(delivery.c.unknown_since, bindparam("since")),
     )
 )
+# A person may have posted it, and not confirmed it yet.
+_PERHAPS_BY_HAND = update(delivery).where(delivery.c.id == bindparam("row_id")).values(doubtful=1)
 _ENDED = select(attempt_end.c.outcome).where(
     attempt_end.c.delivery == bindparam("of"), attempt_end.c.number == bindparam("number")
 )
@@ -92,26 +90,6 @@ _LAST_OPEN_ATTEMPT = (
         ),
     )
     .order_by(attempt.c.number.desc())
-)
-# Of a correction: the post it marks, and that of its own version.
-CORRECTED = (
-    select(delivery.c.receipt)
-    .where(
-        delivery.c.incident == bindparam("of"),
-        delivery.c.channel == bindparam("on"),
-        delivery.c.version < bindparam("version_now"),
-        delivery.c.part == bindparam("same_part"),
-        delivery.c.receipt.is_not(None),
-        among(delivery.c.state, OUT),
-    )
-    .order_by(delivery.c.version.desc())
-    .limit(1)
-)
-_OWN_POST = select(delivery.c.id).where(
-    delivery.c.alert == bindparam("of"),
-    delivery.c.channel == bindparam("on"),
-    delivery.c.part == bindparam("same_part"),
-    among(delivery.c.state, MAY_BE_OUT),
 )
 _OVERDUE = (
     select(delivery)
@@ -189,36 +167,15 @@ def end_row(db: Database, row: Row, state: State, now: datetime, reason: str | N
     reason = reason or _WHY[state]
     if row["doubtful"] and not row["absent"]:
         reason += "; an earlier attempt may be there: look by hand"
-    if state is State.SUPERSEDED and (post := _left_unmarked(db, row)):
-        where = f" at {post.url}" if post.url else ""
-        unmarked = f"{reason}: mark the post of the version before by hand{where}"
-        fail(db, row, unmarked, now, needs_person=True)
+    if state is State.SUPERSEDED and (to_do := corrections.left_unmarked(db, row)):
+        fail(db, row, f"{reason}; {to_do}", now, NoticeKind.MARK)
         return
+    if row["state"] == State.WAITING:
+        db.change(_PERHAPS_BY_HAND, row_id=row["id"])
     journal.move(db, [Move(row, state, reason)], now)
     journal.close_notices(db, now, [row["id"]])
     if state is State.EXPIRED:
         journal.tell(db, now, [_notice(row, NoticeKind.EXPIRED, reason)])
-
-
-def _left_unmarked(db: Database, row: Row) -> Receipt | None:
-    """Return the post that nothing will mark as overtaken any more, if this was to do it."""
-    part = row["part"].removesuffix(CORRECTION)
-    if part == row["part"] or not db.row(
-        _OWN_POST, of=row["alert"], on=row["channel"], same_part=part
-    ):
-        return None
-    found = db.row(CORRECTED, **of_same_part(row))
-    return receipt_from_json(found["receipt"]) if found else None
-
-
-def of_same_part(row: Row) -> Row:
-    """Return what names the earlier posts of a row's part, or of the part that it marks."""
-    return {
-        "of": row["incident"],
-        "on": row["channel"],
-        "version_now": row["version"],
-        "same_part": row["part"].removesuffix(CORRECTION),
-    }
 
 
 def _notice(row: Row, kind: NoticeKind, text: str, wait: timedelta = timedelta(0)) -> NewNotice:
@@ -365,15 +322,16 @@ def doubt(db: Database, row: Row, end: End, now: datetime) -> None:
 
 
 def _refused(db: Database, row: Row, end: End, at: Moment) -> State:
-    fail(db, row, end.error or "refused", at.now, needs_person=end.outcome is Outcome.NEEDS_PERSON)
+    needs_person = end.outcome is Outcome.NEEDS_PERSON
+    kind = NoticeKind.NEEDS_PERSON if needs_person else NoticeKind.FAILED
+    fail(db, row, end.error or "refused", at.now, kind)
     return State.FAILED
 
 
-def fail(db: Database, row: Row, reason: str, now: datetime, *, needs_person: bool) -> None:
-    """Refused for good, or a person must act: `failed`, and people are told."""
+def fail(db: Database, row: Row, reason: str, now: datetime, kind: NoticeKind) -> None:
+    """Refused for good, or a person must act: `failed`, and people are told what kind it is."""
     journal.move(db, [Move(row, State.FAILED, reason)], now)
     journal.close_notices(db, now, [row["id"]])
-    kind = NoticeKind.NEEDS_PERSON if needs_person else NoticeKind.FAILED
     journal.tell(db, now, [_notice(row, kind, reason)])
 
 
@@ -430,5 +388,5 @@ def abandon(db: Database, configured: Sequence[str], now: datetime) -> int:
     reason = "this channel is no longer configured"
     rows = [row for name in sorted(names) for row in db.rows(_OPEN_ON, of=name)]
     for row in rows:
-        fail(db, row, reason, now, needs_person=True)
+        fail(db, row, reason, now, NoticeKind.NEEDS_PERSON)
     return len(rows)

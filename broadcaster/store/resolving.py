@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, func, select, update
 
 from broadcaster.delivery import LEFT_DOUBT, Delivery, Receipt, State
+from broadcaster.record import NoticeKind
 from broadcaster.store import journal
 from broadcaster.store.engine import Database, Row
 from broadcaster.store.journal import Move
@@ -116,7 +117,7 @@ def resolved_failed(db: Database, delivery_id: str, reason: str, now: datetime) 
     row = _unknown_row(db, delivery_id)
     if row is None:
         return State.UNKNOWN
-    fail(db, row, reason, now, needs_person=True)
+    fail(db, row, reason, now, NoticeKind.NEEDS_PERSON)
     return State.FAILED
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from broadcaster.config import StoreTable
-from broadcaster.delivery import CORRECTION, Act, Delivery, Message, Outcome, Receipt, State
+from broadcaster.delivery import Delivery, Outcome, Receipt, State
 from broadcaster.record import Accepted, Plan
 from broadcaster.store import End, Store
 from tests.kit import ManualClock, plan
@@ -117,147 +117,10 @@ async def test_a_part_never_overtakes_what_it_answers(outbox: Store, clock: Manu
     assert (second.part, second.reply_to) == ("en", PROOF)
 
 
-def _with_correction(clock: ManualClock, after: Accepted) -> Plan:
-    wanted = plan(now=clock.now(), after=after)
-    (first,) = wanted.deliveries
-    part = f"de{CORRECTION}"
-    message = Message("Überholt: Nr. 26-1/2", "de", act=Act.CORRECT)
-    marks = replace(first, id=f"{first.id}-c", part=part, key="k2", message=message)
-    return replace(wanted, deliveries=[first, marks])
-
-
-async def test_a_correction_is_of_the_post_before(outbox: Store, clock: ManualClock) -> None:
-    """It is given the receipt of the earlier version's post in its language, never its own."""
-    first = await _accept(outbox, clock)
-    (old,) = await _claim(outbox)
-    await outbox.record(old, End(Outcome.ACCEPTED, receipt=PROOF))
-    await outbox.accept(_with_correction(clock, first))
-    posted, marks = await _claim(outbox)
-    assert (posted.part, marks.part) == ("de", f"de{CORRECTION}")
-    assert posted.reply_to == marks.reply_to == PROOF
-
-
-async def test_a_correction_of_nothing_ends_quietly(outbox: Store, clock: ManualClock) -> None:
-    """Where no post of an earlier version is known there is nothing to mark, and none is told."""
-    first = await _accept(outbox, clock)
-    (old,) = await _claim(outbox)
-    await outbox.record(old, End(Outcome.REJECTED, "no"))
-    update_ = _with_correction(clock, first)
-    await outbox.accept(update_)
-    (posted,) = await _claim(outbox)
-    assert posted.part == "de"
-    view = await outbox.view(update_.accepted.id)
-    assert view is not None
-    assert [one.state for one, _ in view.deliveries] == [State.SENDING, State.SUPERSEDED]
-
-
 async def _states(store: Store, accepted: Accepted) -> dict[str, tuple[State, str | None]]:
     view = await store.view(accepted.id)
     assert view is not None
     return {one.part: (one.state, one.reason) for one, _ in view.deliveries}
-
-
-async def test_a_correction_waits_while_the_post_before_is_being_read_back(
-    outbox: Store, clock: ManualClock
-) -> None:
-    """However long: found after the 20 s that order is kept, the old warning is marked."""
-    first = await _accept(outbox, clock)
-    (old,) = await _claim(outbox)
-    later = clock.now() + timedelta(seconds=90)
-    await outbox.record(old, End(Outcome.UNKNOWN, "the answer was lost", due=later))
-    second = _with_correction(clock, first)
-    await outbox.accept(second)
-    clock.move(30)
-    (posted,) = await _claim(outbox)
-    assert posted.part == "de"
-    state, reason = (await _states(outbox, second.accepted))[f"de{CORRECTION}"]
-    assert state is State.QUEUED
-    assert reason is not None
-    assert "waits until the post it marks is found" in reason
-    await outbox.found(old, PROOF)
-    clock.move(2)
-    (marks,) = await _claim(outbox)
-    assert (marks.part, marks.reply_to) == (f"de{CORRECTION}", PROOF)
-
-
-async def test_a_post_nobody_will_ever_know_of_is_marked_by_a_person(
-    outbox: Store, clock: ManualClock
-) -> None:
-    """It may stand there unmarked, so somebody must look; it is no quiet end."""
-    first = await _accept(outbox, clock)
-    (old,) = await _claim(outbox)
-    await outbox.record(old, End(Outcome.UNKNOWN, "the answer was lost", due=clock.now()))
-    await outbox.unreadable(old, "the token has expired")
-    second = _with_correction(clock, first)
-    await outbox.accept(second)
-    await _claim(outbox)
-    state, reason = (await _states(outbox, second.accepted))[f"de{CORRECTION}"]
-    assert state is State.FAILED
-    assert reason is not None
-    assert "look by hand" in reason
-    assert second.deliveries[1].id in {m.notice.delivery for m in await outbox.open_notices()}
-
-
-async def test_what_a_person_posted_is_marked_by_a_person(
-    outbox: Store, clock: ManualClock
-) -> None:
-    """The network never named it, so nothing can be edited; they are told where it is."""
-    first = await _accept(outbox, clock)
-    (old,) = await _claim(outbox)
-    await outbox.record(old, End(Outcome.UNKNOWN, "the answer was lost"))
-    await outbox.confirm(old.id, "https://fake.example/by-hand", "key:anna")
-    second = _with_correction(clock, first)
-    await outbox.accept(second)
-    assert [one.part for one in await _claim(outbox)] == ["de"]
-    state, reason = (await _states(outbox, second.accepted))[f"de{CORRECTION}"]
-    assert state is State.FAILED
-    assert reason is not None
-    assert "mark it by hand at https://fake.example/by-hand" in reason
-
-
-@pytest.mark.parametrize("out", [True, False])
-async def test_a_post_that_nothing_will_mark_any_more_is_marked_by_a_person(
-    outbox: Store, clock: ManualClock, *, out: bool
-) -> None:
-    """The second version is out, its correction is not, and the third marks the second alone.
-
-    Where the second is not out either, the third marks the first, and nobody is needed.
-    """
-    first = await _accept(outbox, clock)
-    (old,) = await _claim(outbox)
-    await outbox.record(old, End(Outcome.ACCEPTED, receipt=PROOF))
-    second = _with_correction(clock, first)
-    await outbox.accept(second)
-    posted, marks = await _claim(outbox)
-    later = clock.now() + timedelta(seconds=60)
-    await outbox.record(marks, End(Outcome.NOT_SENT, "429: wait", due=later))
-    sent = End(Outcome.ACCEPTED, receipt=Receipt("2"))
-    await outbox.record(posted, sent if out else End(Outcome.REJECTED, "no"))
-    third = _with_correction(clock, second.accepted)
-    await outbox.accept(third)
-    state, reason = (await _states(outbox, second.accepted))[f"de{CORRECTION}"]
-    assert state is (State.FAILED if out else State.SUPERSEDED)
-    assert reason is not None
-    assert ("by hand at https://fake.example/1" in reason) is out
-    told = {m.notice.delivery for m in await outbox.open_notices()}
-    assert (marks.id in told) is out
-    again = next(one for one in await _claim(outbox) if one.part.endswith(CORRECTION))
-    assert again.reply_to == (Receipt("2") if out else PROOF)
-
-
-async def test_a_correction_marks_its_own_language_alone(outbox: Store, clock: ManualClock) -> None:
-    """A language that came later has no post to mark: two marks would write over each other."""
-    first = await _accept(outbox, clock)
-    (old,) = await _claim(outbox)
-    await outbox.record(old, End(Outcome.ACCEPTED, receipt=PROOF))
-    second = _with_correction(clock, first)
-    other = replace(
-        second.deliveries[1], id=f"{second.accepted.id}-en", part=f"en{CORRECTION}", key="k3"
-    )
-    await outbox.accept(replace(second, deliveries=[*second.deliveries, other]))
-    assert [one.part for one in await _claim(outbox)] == ["de", f"de{CORRECTION}"]
-    states = await _states(outbox, second.accepted)
-    assert states[f"en{CORRECTION}"][0] is State.SUPERSEDED
 
 
 async def test_what_is_wanted_is_asked_anew(outbox: Store, clock: ManualClock) -> None:
