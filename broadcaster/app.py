@@ -76,7 +76,14 @@ class Service:
         self.dispatcher = Dispatcher(store, parts.channels, timing, clock, observe=self._observe)
         self.notices = Notices(store, parts.targets, timing, clock)
         self.probes = Probes(store, parts.channels, timing, clock, self.dispatcher.pauses.hold)
-        self.visibility = Visibility(store, parts.channels, timing, clock, self._observe_visible)
+        self.visibility = Visibility(
+            store,
+            parts.channels,
+            timing,
+            clock,
+            self._observe_visible,
+            self.dispatcher.pauses.strange,
+        )
         self.cards = Cards(
             store,
             Drawers(parts.config.texts.templates),

@@ -27,6 +27,7 @@ from broadcaster.delivery import (
 )
 from broadcaster.insisting import insist
 from broadcaster.record import NoticeKind
+from broadcaster.sending import Overtaken
 from broadcaster.store import NewNotice, Store
 
 log = structlog.get_logger(__name__)
@@ -85,6 +86,11 @@ class Pauses:
     clock: Clock
     wake: Callable[[set[str]], None]
 
+    def strange(self) -> set[str]:
+        """Name the channels whose account is, or may be, another one than it was."""
+        now = self.store.due_now()
+        return {name for name, lane in self.lanes.items() if lane.is_strange(now)}
+
     async def take_up(self) -> None:
         """Go on where the last run left each lane."""
         for row in await self.store.channels():
@@ -104,7 +110,7 @@ class Pauses:
             if started >= lane.paused_at:  # else it had begun before the pause, and ends none
                 await self._go_on(lane)
             return
-        if is_asked_to_wait(result):
+        if is_asked_to_wait(result) or isinstance(result, Overtaken):
             return
         lane.failures += 1
         if isinstance(result, NeedsPerson) and result.switch_off:

@@ -134,9 +134,10 @@ class Probes:
     async def _tell_end(self, name: str, found: Readiness) -> None:
         """Tell people 30, 7 and 1 days before a token ends, each time once."""
         days = found.days_left
-        if days is None:  # a probe that failed knows nothing of it: what was told stays told
+        if days is None and not found.ready:  # it knows nothing of that: what was told stays told
             return
-        reached = min((limit for limit in ENDS if days <= limit), default=None)
+        near = [] if days is None else [limit for limit in ENDS if days <= limit]
+        reached = min(near, default=None)
         for limit, kind in ENDS.items():
             if limit != reached:
                 await self.store.untell(name, kind)

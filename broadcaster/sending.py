@@ -28,6 +28,10 @@ from broadcaster.store import Store
 _LOOKED_FOR_FIRST = frozenset({Guarantee.READ_BACK, Guarantee.TWO_STEPS})
 
 
+class Overtaken(NotSent):
+    """Nobody wants it any more, which says nothing of the channel."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sender:
     """Sends claimed deliveries through their channels."""
@@ -71,11 +75,11 @@ class Sender:
         unwanted = await self._unwanted(delivery, "nothing was published")
         return unwanted or replace(delivery, handle=made)
 
-    async def _unwanted(self, delivery: Delivery, what: str) -> NotSent | None:
+    async def _unwanted(self, delivery: Delivery, what: str) -> Overtaken | None:
         """Steps on a network take time: meanwhile a newer version may have come, or the end."""
         if await insist(self.clock, lambda: self.store.is_wanted(delivery)):
             return None
-        return NotSent(f"{what}: its alert has been replaced or has expired")
+        return Overtaken(f"{what}: its alert has been replaced or has expired")
 
 
 async def _corrected(channel: Channel, delivery: Delivery) -> Receipt | Failure:

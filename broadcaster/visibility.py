@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -31,6 +32,7 @@ LOOK_SECONDS_MAX = 30.0
 
 
 Observe = Callable[[str, float], None]
+Strange = Callable[[], AbstractSet[str]]
 
 
 def _unobserved(_channel: str, _seconds: float) -> None:
@@ -41,7 +43,8 @@ def _unobserved(_channel: str, _seconds: float) -> None:
 class Visibility:
     """Looks posts up. `channels` are those that are configured.
 
-    `observe` is given a channel and how many seconds a post took to be seen, once each.
+    `observe` is given a channel and how many seconds a post took to be seen, once each. `strange`
+    names channels whose account may be another one: what it sees proves nothing of our posts.
     """
 
     store: Store
@@ -49,6 +52,7 @@ class Visibility:
     timing: Timing
     clock: Clock
     observe: Observe = _unobserved
+    strange: Strange = frozenset
     _busy: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     async def run(self) -> None:
@@ -71,7 +75,7 @@ class Visibility:
 
     async def _begin(self) -> None:
         """Begin looks that are due: one at a time on each channel."""
-        for one in await self.store.to_look(tuple(self._busy)):
+        for one in await self.store.to_look(self._busy.keys() | self.strange()):
             name = one.delivery.channel
             channel = self.channels.get(name)
             if channel is None or not isinstance(channel, Looks):  # not configured any more

@@ -373,6 +373,16 @@ async def test_a_probe_that_fails_rings_no_alarm_anew(sqlite_store: Store) -> No
     assert len(rung) == 1
 
 
+async def test_a_token_that_ends_no_more_takes_the_alarm_back(sqlite_store: Store) -> None:
+    """It was renewed, and the network tells no end of the new one."""
+    one = Probed("one", found=[replace(WELL, days_left=0.5), replace(WELL, days_left=None)])
+    looking = looker(sqlite_store, one)
+    await looking.look(one)
+    assert await ends(sqlite_store) == ["expires-1"]
+    await looking.look(one)
+    assert await ends(sqlite_store) == []
+
+
 # Warm connections
 
 

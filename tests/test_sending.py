@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -199,3 +200,30 @@ async def test_a_picture_that_is_still_processed_is_asked_after_soon(sqlite_stor
         assert dispatcher.lanes["one"].paused_until is None
     assert one.published == ["c1"]
     assert len(one.sends) == 9
+
+
+async def test_what_was_overtaken_is_no_fault_of_its_channel(sqlite_store: Store) -> None:
+    """Three languages in their first step when the all-clear comes: it is not held up for that."""
+    gate = asyncio.Event()
+
+    @dataclass
+    class Slow(Stepping):
+        async def prepare(self, delivery: Delivery) -> Mapping[str, Any]:
+            made = await super().prepare(delivery)
+            if delivery.version == 1:
+                await gate.wait()
+            return made
+
+    one = Slow()
+    async with running(sqlite_store, one) as dispatcher:
+        first = plan()
+        (post,) = first.deliveries
+        rows = [replace(post, id=post.id + n, part=n, key=post.key + n) for n in ("de", "en", "tr")]
+        await dispatcher.accept(replace(first, deliveries=rows))
+        await eventually(lambda: one.made == 3)
+        second = plan(after=first.accepted)
+        await dispatcher.accept(second)
+        gate.set()
+        await eventually(has(sqlite_store, second.accepted, one="sent"))
+        assert dispatcher.lanes["one"].failures == 0
+        assert not dispatcher.lanes["one"].on_trial

@@ -274,3 +274,22 @@ async def test_a_channel_that_is_gone_is_asked_nothing(sqlite_store: Store) -> N
 
     await eventually(none_due)
     task.cancel()
+
+
+async def test_another_account_is_not_asked_for_our_posts(sqlite_store: Store) -> None:
+    """It may call them deleted, and nothing is wrong with them."""
+    channel, strange = Looked("one"), {"one"}
+    await sqlite_store.accept(plan())
+    (one,) = (await sqlite_store.claim({"one": 1}, HOLD)).deliveries
+    look = sqlite_store.due_now()
+    await sqlite_store.record(one, End(Outcome.ACCEPTED, receipt=Receipt("1"), look=look))
+    room = Visibility(
+        sqlite_store, {"one": channel}, TIMING, ManualClock(), strange=lambda: strange
+    )
+    for expected in (0, 1):
+        task = asyncio.create_task(room.run())
+        await asyncio.sleep(0.1)
+        assert channel.looks == expected
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        strange.clear()

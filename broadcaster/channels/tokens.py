@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -235,9 +235,15 @@ class Tokens:
         return kept
 
     async def _keep_again(self) -> None:
+        """Write what could not be written, but never beside a refresh, whose grant is newer."""
         since = self._unkept_since
-        if since is not None and self._clock.elapsed() - since >= KEEP_AGAIN_SECONDS:
-            await self._keep(self.grant)
+        if since is None or self._lock.locked():
+            return
+        if self._clock.elapsed() - since >= KEEP_AGAIN_SECONDS:
+            async with self._lock:
+                with suppress(NotSent), _alone(self._path):  # the next use tries again
+                    self.grant = self._newest()
+                    await self._keep(self.grant)
 
     async def _keep(self, grant: Grant) -> None:
         """Write a grant down; where that cannot be done it is used all the same, for alerts."""

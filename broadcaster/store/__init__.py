@@ -385,9 +385,14 @@ class Store:
         self.tally = Counter(counted)
 
     async def expire(self) -> int:
-        """End what was not sent before its alert expired."""
+        """End what was not sent before its alert expired, and what was seen of what was sent."""
         at = self._moment()
-        return await self._engine.write(lambda db: outbox.expire(db, at))
+
+        def end(db: Database) -> int:
+            sights.expire(db, at.now)
+            return outbox.expire(db, at)
+
+        return await self._engine.write(end)
 
     async def abandon(self, configured: Sequence[str]) -> int:
         """Fail open rows of channels the configuration no longer has; people are told."""

@@ -45,6 +45,15 @@ _KEEP = (
     .where(sight.c.delivery == bindparam("of"))
     .values(seen=bindparam("shown"), looks=bindparam("count"), due=bindparam("to_due"))
 )
+_CLOSE_EXPIRED = (
+    update(notice)
+    .where(
+        notice.c.kind == NoticeKind.GONE.value,
+        notice.c.closed.is_(None),
+        exists().where(delivery.c.id == notice.c.delivery, delivery.c.expires <= bindparam("now")),
+    )
+    .values(closed=bindparam("now"))
+)
 _LATER = update(sight).where(sight.c.delivery == bindparam("of")).values(due=bindparam("to_due"))
 _RECEIPT = (
     update(delivery).where(delivery.c.id == bindparam("of")).values(receipt=bindparam("proof"))
@@ -145,6 +154,11 @@ def _over(db: Database, delivery_id: str, now: datetime) -> None:
     db.change(_CLOSE, of=delivery_id, at=to_us(now))
 
 
+def expire(db: Database, now: datetime) -> None:
+    """What was seen of a warning that is over is nobody's concern any more."""
+    db.change(_CLOSE_EXPIRED, now=to_us(now))
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """What one look showed, and what follows. `alarm`: people are told this, once."""
@@ -170,7 +184,7 @@ def saw(db: Database, look: Look, now: datetime) -> State | None:
     state = State.VISIBLE if look.seen.there else State.SENT
     if state is not State(row["state"]):
         journal.move(db, [Move(row, state, look.seen.reason, url=look.url)], now)
-    if look.seen.there or look.due is None:  # after the last look there is nothing left to do
+    if look.seen.there or row["expires"] <= to_us(now):  # after its end nobody need act on it
         db.change(_CLOSE, of=look.delivery, at=to_us(now))
     elif look.alarm and not db.rows(_TOLD_OF, of=look.delivery):
         told = NewNotice(NoticeKind.GONE, look.alarm, row["alert"], row["id"], row["channel"])

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import json
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -369,3 +370,32 @@ def test_times_are_kept_with_their_offset() -> None:
     there = Grant("a", ends.astimezone(timezone(timedelta(hours=2)))).to_json()
     assert there["expires"] == "2026-12-01T14:00:00+02:00"
     assert Grant.from_json(there).expires == ends
+
+
+async def test_a_grant_kept_late_never_replaces_a_newer_one(
+    tmp_path: Path, clock: MovingClock, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow write of what could not be written before, and a refresh, come one after the other."""
+    write, slow, begun = room.write_secret, threading.Event(), threading.Event()
+    blocked = tmp_path / f".city.token.{os.getpid()}"
+    blocked.mkdir()
+    one = tokens(tmp_path, given(29), clock, network.refresh)
+    assert await one.current() == "new-1"
+    blocked.rmdir()
+
+    def slowly(path: Path, text: str) -> None:
+        if not begun.is_set():
+            begun.set()
+            slow.wait(5)
+        write(path, text)
+
+    monkeypatch.setattr(room, "write_secret", slowly)
+    await clock.sleep(KEEP_AGAIN_SECONDS)
+    keeping = asyncio.create_task(one.current())
+    await asyncio.to_thread(begun.wait, 5)
+    renewing = asyncio.create_task(one.renew("new-1"))
+    await asyncio.sleep(0)
+    slow.set()
+    assert await keeping == "new-1"
+    assert await renewing == "new-2"
+    assert json.loads((tmp_path / "city.token").read_text())["access_token"] == "new-2"

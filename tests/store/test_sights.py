@@ -140,12 +140,28 @@ async def test_what_was_replaced_is_looked_at_no_more(outbox: Store, clock: Manu
     assert await told(outbox) == []
 
 
-async def test_after_the_last_look_nobody_need_act(outbox: Store, clock: ManualClock) -> None:
-    """The alert is over: that its post was hidden is no trouble any more."""
+async def test_what_the_last_look_finds_is_told_while_the_alert_is_in_force(
+    outbox: Store, clock: ManualClock
+) -> None:
+    """Nobody looks any more, but the warning is missing all the same; until it is over."""
+    one = await sent(outbox, clock)
+    hidden = Seen(clock.now(), there=False, reason="hidden")
+    await outbox.saw(Look(one.id, hidden, None, "not seen"))
+    assert await told(outbox) == ["not seen"]
+    clock.move(6 * 3600 - 1)
+    await outbox.expire()
+    assert await told(outbox) == ["not seen"]
+    clock.move(1)
+    await outbox.expire()
+    assert await told(outbox) == []
+
+
+async def test_after_the_alert_nobody_need_act(outbox: Store, clock: ManualClock) -> None:
+    """That its post was hidden is no trouble any more, whoever sees it now."""
     one = await sent(outbox, clock)
     hidden = Seen(clock.now(), there=False, reason="hidden")
     await outbox.saw(Look(one.id, hidden, clock.now(), "not seen"))
-    assert len(await told(outbox)) == 1
+    clock.move(6 * 3600)
     await outbox.saw(Look(one.id, hidden, None, "not seen"))
     assert await told(outbox) == []
 
