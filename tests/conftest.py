@@ -58,6 +58,7 @@ def pytest_configure() -> None:
     os.environ.setdefault(SEED, str(secrets.randbelow(2**32)))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where there are worker processes, keep a file in one, and all that loads the machine too."""
     for item in items:
