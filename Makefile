@@ -21,7 +21,7 @@ run: .venv/run.stamp ## tell one night of alerts on stand-in networks, on this m
 	@$(BIN)/broadcaster demo
 
 test: .venv/dev.stamp ## all tests; what is skipped is named at the end
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
 check: .venv/dev.stamp ## format, lint, types, architecture
 	$(BIN)/ruff format --check .

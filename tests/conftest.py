@@ -13,6 +13,8 @@ from types import FrameType
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 pytest_plugins = ["tests.peers.pds", "tests.peers.postgres", "tests.peers.smtp", "tests.stores"]
 
@@ -20,8 +22,7 @@ pytest_plugins = ["tests.peers.pds", "tests.peers.postgres", "tests.peers.smtp",
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
-TESTS = Path(__file__).resolve().parent
-REPOSITORY = TESTS.parent
+REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
 SOAK = os.environ.get("BROADCASTER_SOAK") == "1"
 TEST_SECONDS = 90.0  # leaves room for a fixture that starts a server
@@ -50,7 +51,7 @@ def count(part: int, whole: int) -> int:
 
 SEED = "BROADCASTER_SEED"
 # These start daemons, kill them and measure: one after the other, in one process.
-HEAVY = ("acceptance/", "bench/", "terminal/test_demo.py", "test_main.py")
+HEAVY = ("tests/acceptance/", "tests/bench/", "tests/terminal/test_demo.py", "tests/test_main.py")
 
 
 def pytest_configure() -> None:
@@ -58,14 +59,18 @@ def pytest_configure() -> None:
     os.environ.setdefault(SEED, str(secrets.randbelow(2**32)))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where there are worker processes, keep a file in one, and all that loads the machine too."""
-    for item in items:
-        inside = item.path.is_relative_to(TESTS)
-        place = item.path.relative_to(TESTS).as_posix() if inside else item.path.name
-        group = "heavy" if place.startswith(HEAVY) else place
-        item.add_marker(pytest.mark.xdist_group(group))
+class ByFile(LoadScopeScheduling):  # type: ignore[misc] # it comes without types
+    """Deals whole files out to the worker processes, and all that is heavy to one of them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "heavy" if file.startswith(HEAVY) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """Share the tests out under `-n 2`."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
