@@ -27,7 +27,7 @@ from broadcaster.cards import Cards
 from broadcaster.channels import Channel, Limits, build
 from broadcaster.channels.apprise import Target as AppriseTarget
 from broadcaster.clock import DRIFT_MAX, Clock, SystemClock
-from broadcaster.config import Config, ConfigError, Fault, Secrets
+from broadcaster.config import SOCKET_NAME, Config, ConfigError, Fault, Secrets
 from broadcaster.delivery import Act, Delivery, Rejected
 from broadcaster.dispatcher import Dispatcher
 from broadcaster.drawers import Drawers
@@ -46,7 +46,6 @@ from broadcaster.web.metrics import make_metrics
 
 log = structlog.get_logger(__name__)
 
-SOCKET_NAME = "broadcaster.sock"
 MIND_SECONDS = 1.0
 FORGET_SECONDS = 3600.0
 OURSELVES = "broadcaster"  # in the place of a channel's name, in notices about the daemon itself
@@ -338,7 +337,7 @@ async def _listen(service: Service, ended: asyncio.Event) -> None:
     """Keep the doors open until a signal or a fault. Raises OSError if they cannot be opened."""
     config = service.parts.config
     address = (config.server.host, config.server.port)
-    socket_path = config.store.directory / SOCKET_NAME
+    socket_path = config.store.socket
     app = make_app(web_services(service))
     async with listening(app, address=address, socket_path=socket_path) as where:
         _announce(service, where.port)
@@ -442,7 +441,7 @@ async def _check_store(parts: Parts) -> Finding:
     try:
         store = await Store.open(parts.config.store, parts.clock)
     except StoreUnavailable as error:
-        if _daemon_runs(parts.config.store.directory / SOCKET_NAME):
+        if _daemon_runs(parts.config.store.socket):
             return ("store", True, "in use by the running daemon", None)
         return ("store", False, str(error), "Start the database, or stop the other process.")
     except StoreBroken as error:

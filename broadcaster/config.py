@@ -118,6 +118,9 @@ class Server(Table):
         return int(self.listen.rpartition(":")[2])
 
 
+SOCKET_NAME = "broadcaster.sock"
+SOCKET_BYTES_MAX = 107  # Linux takes no longer path of a socket
+
 # An SQLite path has at least one directory: a bare name would end up beside the system's own files.
 _STORE_URL = r"^(sqlite:////?[^\s?/]+(/[^\s?/]+)+|postgresql://\S+)$"
 
@@ -147,6 +150,21 @@ class StoreTable(Table):
         if self.path:
             return self.path.parent
         return Path(os.environ.get("STATE_DIRECTORY", "/var/lib/broadcaster"))
+
+    @property
+    def socket(self) -> Path:
+        """Where the daemon takes orders from this machine."""
+        return self.directory / SOCKET_NAME
+
+    @model_validator(mode="after")
+    def _socket_fits(self) -> StoreTable:
+        length = len(os.fsencode(self.socket))
+        if length > SOCKET_BYTES_MAX:
+            raise ValueError(
+                f"the path of its {SOCKET_NAME} has {length} bytes, and a socket's has at most"
+                f" {SOCKET_BYTES_MAX}: choose a shorter state_directory"
+            )
+        return self
 
 
 class OnCallTarget(Table):

@@ -18,7 +18,6 @@ from structlog.testing import capture_logs
 from broadcaster.app import (
     CONFIG_EXIT,
     FAULT_EXIT,
-    SOCKET_NAME,
     Finding,
     Service,
     check,
@@ -27,7 +26,7 @@ from broadcaster.app import (
     serve,
 )
 from broadcaster.clock import SystemClock
-from broadcaster.config import ConfigError, StoreTable
+from broadcaster.config import SOCKET_NAME, ConfigError, StoreTable
 from broadcaster.delivery import Readiness
 from broadcaster.record import StoreUnavailable
 from broadcaster.store import Store

@@ -253,6 +253,15 @@ def test_the_state_is_where_the_database_is(monkeypatch: pytest.MonkeyPatch) -> 
     assert postgresql.directory == Path("/var/lib/broadcaster")
 
 
+def test_a_socket_has_room_for_its_path() -> None:
+    """Exactly as much as the system takes, in bytes."""
+    longest = "d" * (107 - len("//broadcaster.sock"))
+    StoreTable(url="sqlite:////a/b.db", state_directory=Path(f"/{longest}"))
+    for longer in (f"{longest}d", "ü" + longest[1:]):
+        with pytest.raises(ValueError, match=r"has 108 bytes.*choose a shorter state_directory"):
+            StoreTable(url="sqlite:////a/b.db", state_directory=Path(f"/{longer}"))
+
+
 WRONG: list[tuple[str, str, object]] = [
     ("server", "listen", "8080"),
     ("server", "listen", "127.0.0.1:65536"),

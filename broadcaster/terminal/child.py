@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from broadcaster.config import SOCKET_NAME
 from broadcaster.terminal.client import Client, Lost, Problem
-from broadcaster.terminal.target import SOCKET_NAME, daemon_runs
+from broadcaster.terminal.target import daemon_runs
 
 START_SECONDS = 30.0
 LOOK_SECONDS = 0.05

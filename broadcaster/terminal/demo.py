@@ -35,6 +35,7 @@ from broadcaster.terminal.watch import follow
 
 ACT_SECONDS = 40.0
 RETRY_AFTER_SECONDS = 4.0
+PLACE_MAX = 60  # a socket in it has a path of 107 bytes at most
 PAUSE_SECONDS = 2.0
 SEEN_SECONDS = 20.0
 LOOK_SECONDS = 0.25
@@ -77,7 +78,9 @@ class Stage:
 async def demo(output: Output, *, once: bool) -> int:
     """Tell the night; with `once` end then, else keep everything running until Ctrl-C."""
     logs.configure(level="warning")
-    with tempfile.TemporaryDirectory(prefix="broadcaster-demo-") as name:
+    place = tempfile.gettempdir()
+    short = place if len(place) < PLACE_MAX else "/tmp"  # noqa: S108 - a directory of its own in it
+    with tempfile.TemporaryDirectory(prefix="broadcaster-demo-", dir=short) as name:
         try:
             async with _stage(Path(name), output) as stage:
                 return await _tell(stage, once=once)

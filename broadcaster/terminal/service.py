@@ -15,7 +15,7 @@ from broadcaster.config import Config, ConfigError, load
 from broadcaster.terminal.client import Client, Lost, Problem, listed
 from broadcaster.terminal.ending import FINE, NOT_READY
 from broadcaster.terminal.output import Output, Rows, cell
-from broadcaster.terminal.target import SOCKET_NAME, Target, connect, daemon_runs
+from broadcaster.terminal.target import Target, connect, daemon_runs
 
 LOOK_SECONDS = 0.1
 READY_SECONDS = 30.0
@@ -39,7 +39,7 @@ async def first_page(path: Path, output: Output) -> None:
     try:
         config = load(path)
         async with asyncio.timeout(READY_SECONDS):
-            while not daemon_runs(config.store.directory / SOCKET_NAME):  # noqa: ASYNC110 - no event
+            while not daemon_runs(config.store.socket):  # noqa: ASYNC110 - no event
                 await asyncio.sleep(LOOK_SECONDS)
             async with connect(Target(config=path)) as client:
                 await _show_first_page(client, path, config, output)

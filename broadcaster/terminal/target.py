@@ -13,7 +13,6 @@ import aiohttp
 from broadcaster.config import load
 from broadcaster.terminal.client import Client
 
-SOCKET_NAME = "broadcaster.sock"
 BASE = "http://localhost"  # of requests that go by a socket
 
 
@@ -78,7 +77,7 @@ async def _remote(server: str, key_file: Path | None) -> AsyncIterator[Client]:
 @asynccontextmanager
 async def _local(file: Path) -> AsyncIterator[Client]:
     config = load(file)
-    path = config.store.directory / SOCKET_NAME
+    path = config.store.socket
     if daemon_runs(path):
         connector = aiohttp.UnixConnector(str(path))
         async with aiohttp.ClientSession(connector=connector) as session:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from broadcaster.config import SOCKET_NAME
 from broadcaster.sandbox import Sandbox
 from broadcaster.sandbox.configuration import configuration
 from broadcaster.terminal.child import Failed, _environment, daemon, free_port, ready
-from broadcaster.terminal.target import SOCKET_NAME, Target, connect, daemon_runs
+from broadcaster.terminal.target import Target, connect, daemon_runs
 
 
 def test_the_child_knows_nothing_of_the_users_own_settings(

@@ -17,8 +17,13 @@ from tests.conftest import REPOSITORY
 
 @pytest.mark.limit(120)
 def test_the_night_goes_as_it_should(tmp_path: Path) -> None:
-    """Every promise holds on the receiving side, and nothing of the user's own was looked at."""
-    environment = os.environ | {"BROADCASTER_CONFIG": "/nowhere.toml", "TMPDIR": str(tmp_path)}
+    """Every promise holds on the receiving side, and nothing of the user's own was looked at.
+
+    Nor does it stumble over a long path of temporary files, in which no socket has room.
+    """
+    place = tmp_path / ("long" * 20)
+    place.mkdir()
+    environment = os.environ | {"BROADCASTER_CONFIG": "/nowhere.toml", "TMPDIR": str(place)}
     done = subprocess.run(
         [sys.executable, "-m", "broadcaster", "demo", "--once", "--json"],
         check=False,
@@ -37,4 +42,4 @@ def test_the_night_goes_as_it_should(tmp_path: Path) -> None:
     assert {"threads", "facebook", "instagram", "linkedin", "youtube"} < networks
     assert "✓" in done.stderr
     assert "Fenster und Türen schließen" in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert list(place.iterdir()) == []
