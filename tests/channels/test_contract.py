@@ -57,7 +57,7 @@ from tests.channels.stub import (
     setup_for,
 )
 
-SHORT = Timing(attempt_seconds=0.8, connect_seconds=0.3)
+SHORT = Timing(attempt_seconds=1.0, connect_seconds=0.6)
 CANARY = "canary-4711"
 Outcome = type[Failure] | type[Receipt]
 

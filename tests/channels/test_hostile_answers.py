@@ -18,6 +18,7 @@ import pytest
 
 from broadcaster import channels
 from broadcaster.channels import Channel, Corrects, Looks, Prepares, card_path
+from broadcaster.config import Timing
 from broadcaster.delivery import (
     Act,
     Delivery,
@@ -31,6 +32,7 @@ from broadcaster.delivery import (
     Rejected,
     Unknown,
 )
+from tests.channels import test_contract as contract
 from tests.channels.stub import FLOODS, Fault, Reply, Request, Stub, serving
 from tests.channels.test_contract import NETWORKS, NEVER_NAMED, built, only_posts
 
@@ -153,6 +155,12 @@ class Met:
     result: Any
     flooded: int
     peak: int
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading what is hostile takes a while, the more so as memory is traced: no limit is near."""
+    monkeypatch.setattr(contract, "SHORT", Timing(attempt_seconds=5.0, connect_seconds=3.0))
 
 
 async def meets(

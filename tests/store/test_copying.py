@@ -77,6 +77,8 @@ async def test_a_backup_nobody_waits_for_is_given_up(
 ) -> None:
     """The file is gone, its thread too, and a slice that was asked for already holds up nothing."""
     monkeypatch.setattr(copying, "SLICE_PAGES", 1)
+    for _ in range(60):  # so much that no backup is done before it is given up
+        await sqlite_store.accept(plan(["one", "two", "three"]))
     for delay in (0, 0, 0.001, 0.002, 0.004):
         task = asyncio.create_task(sqlite_store.backup(tmp_path / "copy.db"))
         while not copiers():
