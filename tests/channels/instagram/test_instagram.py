@@ -455,7 +455,7 @@ async def test_an_answer_without_end_is_unknown(
 async def test_an_older_post_is_marked_in_a_comment_once(
     channel: instagram.Instagram, network: TwoSteps, stub: Stub
 ) -> None:
-    """A caption cannot be edited. What is there already is left as it is, and found."""
+    """A caption cannot be edited. What an earlier attempt has left there is found."""
     assert await channel.find(correction()) is None
     comments: list[dict[str, Any]] = [{"id": "5", "text": f"{POINTER}3"}]
 
@@ -469,9 +469,20 @@ async def test_an_older_post_is_marked_in_a_comment_once(
     receipt = await channel.correct(correction())
     assert receipt.remote_id == "17"
     assert receipt.note is not None
-    assert await channel.correct(correction()) == receipt
     assert await channel.find(correction()) == receipt
     assert len([one for one in stub.posts if "comments" in one.path]) == 1
+
+
+async def test_a_post_that_everybody_comments_on_is_marked_all_the_same(
+    channel: instagram.Instagram, network: TwoSteps
+) -> None:
+    """In a crisis there are more comments than can be read, and reading them proves nothing."""
+    paging = {"cursors": {"after": "x"}, "next": "https://graph.example/next"}
+    many = {"data": [{"id": "5", "text": "?"}] * 25, "paging": paging}
+    network.other = {"9000/comments": Reply(200, many)}
+    assert isinstance(await outcome(channel.find(correction())), Unknown)
+    network.instead = lambda one: Reply(200, {"id": "17"}) if one.method == "POST" else None
+    assert (await channel.correct(correction())).remote_id == "17"
 
 
 async def test_a_comment_that_fails_says_what_it_proves(
@@ -492,7 +503,7 @@ async def test_a_comment_that_fails_says_what_it_proves(
         answers(reply)
         assert isinstance(await outcome(channel.correct(correction())), kind)
     network.instead = lambda _: Fault.HANG
-    assert isinstance(await outcome(channel.correct(correction())), NotSent)
+    assert isinstance(await outcome(channel.correct(correction())), Unknown)
     with pytest.raises(Rejected):
         await channel.correct(replace(correction(), reply_to=None))
 
@@ -747,6 +758,7 @@ async def test_instagram_login_keeps_to_its_own_parameters(
     await channel.look(replace(one, receipt=receipt))
     await channel.probe()
     network.other = {"9000/comments": Reply(200, {"data": []})}
+    assert await channel.find(correction()) is None
     network.instead = lambda one: Reply(200, {"id": "17"}) if one.method == "POST" else None
     assert isinstance(await channel.correct(correction()), Receipt)
     await channel.close()
@@ -771,6 +783,7 @@ async def test_every_request_keeps_to_metas_own_parameters(
     await channel.look(replace(one, receipt=receipt))
     await channel.probe()
     network.other = {}
+    assert await channel.find(correction()) is None
     network.instead = lambda one: Reply(200, {"id": "17"}) if one.method == "POST" else None
     assert isinstance(await channel.correct(correction()), Receipt)
     network.instead = lambda _: None
