@@ -282,7 +282,7 @@ class Facebook:
             return Receipt(post, permalink(old))
         try:
             there = await self._our_comment(post, pointer)
-        except (NeedsPerson, NotSent):
+        except (NeedsPerson, NotSent, Unknown):
             if doubtful:  # else none of ours can be there, whether the list can be read or not
                 raise
             there = None

@@ -638,15 +638,20 @@ async def test_somebody_elses_comment_is_not_ours(channel: facebook.Facebook, st
     assert (await channel.correct(correction())).remote_id == "222_7"
 
 
+ENDLESS = {"cursors": {"after": "x"}, "next": "https://graph.example/next"}
+MANY = Reply(200, {"data": [{"id": "222_5", "message": "?"}], "paging": ENDLESS})
+
+
 @pytest.mark.parametrize("doubtful", [False, True])
+@pytest.mark.parametrize(("comments", "kind"), [(error(10), NeedsPerson), (MANY, Unknown)])
 async def test_comments_that_cannot_be_read_stop_only_a_repeat(
-    channel: facebook.Facebook, stub: Stub, *, doubtful: bool
+    channel: facebook.Facebook, stub: Stub, comments: Reply, kind: type[Failure], *, doubtful: bool
 ) -> None:
     """On a first attempt no comment of ours can be there: it is written all the same."""
     usual = network([listed(222, TEXT)], edit=error(200))
-    stub.answer = lambda one: error(10) if "/comments?" in one.path else usual(one)
+    stub.answer = lambda one: comments if "/comments?" in one.path else usual(one)
     if doubtful:
-        with pytest.raises(NeedsPerson):
+        with pytest.raises(kind):
             await channel.correct(correction(doubtful=True))
         return
     assert (await channel.correct(correction())).remote_id == "222_7"
