@@ -147,7 +147,8 @@ async def test_a_night_by_commands_alone(tmp_path: Path) -> None:
     await sandbox.start()
     try:
         port = free_port()
-        config = str(configuration(sandbox, tmp_path / "state", port=port, networks=FIVE))
+        place, late = tmp_path / "state", "[timing]\nlooks_seconds = [600]\n"
+        config = str(configuration(sandbox, place, port=port, networks=FIVE, more=late))
         key = tmp_path / "key"
         made = ("--role", "trigger", "--sender", story.SENDER, "--config", config)
         code, out, _ = await command("keys", "create", "leitstelle", *made)
