@@ -13,7 +13,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -323,27 +323,30 @@ async def _run(service: Service) -> int:
     ended = _ended_by_signal()
     try:
         await service.start()
-        await _listen(service, ended)
-    except OSError as error:
-        where = f"{service.parts.config.server.host}:{service.parts.config.server.port}"
-        log.critical("cannot_listen", where=where, reason=error.strerror or str(error))
+        async with AsyncExitStack() as doors:
+            if (port := await _open(service, doors)) is not None:
+                _announce(service, port)
+                await _first(ended.wait(), service.failed())
+                log.info("stopping", reason="signal" if ended.is_set() else "fault")
+                service.dispatcher.halt()
     finally:
         await service.stop()
         await _give_back(service)
     return 0 if ended.is_set() and service.dispatcher.fault is None else FAULT_EXIT
 
 
-async def _listen(service: Service, ended: asyncio.Event) -> None:
-    """Keep the doors open until a signal or a fault. Raises OSError if they cannot be opened."""
+async def _open(service: Service, doors: AsyncExitStack) -> int | None:
+    """Open the doors; return the port, None if somebody else has it, which is said."""
     config = service.parts.config
-    address = (config.server.host, config.server.port)
-    socket_path = config.store.socket
+    address, socket_path = (config.server.host, config.server.port), config.store.socket
     app = make_app(web_services(service))
-    async with listening(app, address=address, socket_path=socket_path) as where:
-        _announce(service, where.port)
-        await _first(ended.wait(), service.failed())
-        log.info("stopping", reason="signal" if ended.is_set() else "fault")
-        service.dispatcher.halt()
+    try:
+        there = listening(app, address=address, socket_path=socket_path)
+        return (await doors.enter_async_context(there)).port
+    except OSError as error:
+        where, reason = f"{config.server.host}:{config.server.port}", error.strerror or str(error)
+        log.critical("cannot_listen", where=where, socket=str(socket_path), reason=reason)
+        return None
 
 
 async def _first(*waits: Coroutine[object, object, object]) -> None:

@@ -31,6 +31,7 @@ from broadcaster.delivery import Readiness
 from broadcaster.record import StoreUnavailable
 from broadcaster.store import Store
 from broadcaster.terminal.child import free_port
+from broadcaster.web import listening
 from tests.channels.stub import Stub, keep_secret, serving
 from tests.kit import alert, eventually
 
@@ -350,3 +351,19 @@ async def test_a_port_that_is_taken_is_one_plain_line(stub: Stub, tmp_path: Path
     (line,) = (one for one in said if one["log_level"] == "critical")
     assert (line["event"], line["where"]) == ("cannot_listen", where)
     assert "already in use" in line["reason"]
+
+
+async def test_a_socket_that_cannot_be_opened_is_named(
+    stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody looks for another program on the port when the directory is the trouble."""
+
+    def refused(_path: Path) -> socket.socket:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(listening, "bind_private", refused)
+    with capture_logs() as said:
+        assert await serve(written(tmp_path, stub.url)) == FAULT_EXIT
+    (line,) = (one for one in said if one["log_level"] == "critical")
+    assert line["socket"] == str(tmp_path / SOCKET_NAME)
+    assert line["reason"] == "Permission denied"

@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -148,7 +148,7 @@ class Tokens:
         A refresh that fails, or hangs, is no trouble while the token is good. Raises NeedsPerson
         where it is over and cannot be renewed.
         """
-        await self._keep_again()
+        self._keep_again()
         if self._due():
             await self._renew_ahead()
         if self._over():
@@ -177,10 +177,13 @@ class Tokens:
         Raises NeedsPerson where there is no way to, else the network's Failure. It is done to its
         end even if nobody waits any more: a network that rotates takes the old one back at once.
         """
-        task = asyncio.create_task(self._renewed(old))
+        return await asyncio.shield(self._run(self._renewed(old)))
+
+    def _run(self, work: Coroutine[Any, Any, str]) -> asyncio.Task[str]:
+        task = asyncio.create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        return task
 
     def _ended(self, task: asyncio.Task[str]) -> None:
         self._under_way.discard(task)
@@ -234,16 +237,20 @@ class Tokens:
             return self.grant
         return kept
 
-    async def _keep_again(self) -> None:
-        """Write what could not be written, but never beside a refresh, whose grant is newer."""
+    def _keep_again(self) -> None:
+        """Have written what could not be, in nobody's way, and never beside a newer grant."""
         since = self._unkept_since
-        if since is None or self._lock.locked():
+        if since is None or self._under_way:
             return
         if self._clock.elapsed() - since >= KEEP_AGAIN_SECONDS:
-            async with self._lock:
-                with suppress(NotSent), _alone(self._path):  # the next use tries again
-                    self.grant = self._newest()
-                    await self._keep(self.grant)
+            self._run(self._kept_again())
+
+    async def _kept_again(self) -> str:
+        async with self._lock:
+            with suppress(NotSent), _alone(self._path):  # the next use tries again
+                self.grant = self._newest()
+                await self._keep(self.grant)
+        return self.grant.access_token
 
     async def _keep(self, grant: Grant) -> None:
         """Write a grant down; where that cannot be done it is used all the same, for alerts."""

@@ -341,8 +341,8 @@ class Store:
 
     async def saw(self, look: Look) -> State | None:
         """Write down what a look showed; None if the post is not out any more."""
-        now = self._clock.now()
-        return await self._engine.write(lambda db: sights.saw(db, look, now))
+        at = self._moment()
+        return await self._engine.write(lambda db: sights.saw(db, look, at.now, at.expiry))
 
     async def remind(self, every: timedelta) -> int:
         """Tell people again of what has waited for them for so long; return how many."""
@@ -389,7 +389,7 @@ class Store:
         at = self._moment()
 
         def end(db: Database) -> int:
-            sights.expire(db, at.now)
+            sights.expire(db, at.now, at.expiry)
             return outbox.expire(db, at)
 
         return await self._engine.write(end)

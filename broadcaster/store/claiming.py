@@ -199,6 +199,7 @@ def _has_what_it_marks(db: Database, row: Row, at: Moment) -> bool:
         due, why = to_us(at.due + CORRECTION_WAIT), "waits until the post it marks is found or not"
         db.change(_PUT_OFF, row_id=row["id"], to_due=due, why=why)
         return False
+    row["reply_to"] = found.receipt
     if found.receipt is None:
         fail(db, row, found.by_hand, at.now, NoticeKind.MARK)
     return found.receipt is not None
@@ -234,7 +235,7 @@ def _write_intents(
     for row in rows:
         row["attempts"] += 1
         if row["first_attempt"] is None:  # what it answers is fixed now, also that it answers none
-            row["first_attempt"], row["reply_to"] = at, _earlier_post(db, row)
+            row["first_attempt"], row["reply_to"] = at, row["reply_to"] or _earlier_post(db, row)
     intents = [
         {
             "row_id": row["id"],
@@ -271,17 +272,10 @@ def _begun(row: Row, said: Delivery) -> Delivery:
 
 
 def _earlier_post(db: Database, row: Row) -> str | None:
-    """The post this one marks, or answers: the part it names, else the latest of the incident here.
+    """The post this one answers: the part it names, else the latest of the incident here.
 
     Of that the same part first.
     """
-    if corrections.is_one(row):
-        found = corrections.mark(db, row)
-        return found.receipt if found else None
-    return _answered(db, row)
-
-
-def _answered(db: Database, row: Row) -> str | None:
     found = None
     if row["after"]:
         found = db.row(_ANSWERED, of=row["alert"], on=row["channel"], of_part=row["after"])

@@ -15,19 +15,20 @@ from broadcaster.store.engine import Database, Row
 from broadcaster.store.rows import UNREADABLE, receipt_from_json
 from broadcaster.store.tables import among, delivery
 
+# What ended in doubt may be out as well, and so may what is about to be tried again.
+_MAY_BE_OUT = among(delivery.c.state, MAY_BE_OUT) | (
+    (delivery.c.doubtful == 1)
+    & (delivery.c.absent == 0)
+    & among(delivery.c.state, (State.QUEUED, State.FAILED, State.EXPIRED, State.SUPERSEDED))
+)
 _EARLIER = (
-    select(delivery)
+    select(*(delivery.c[name] for name in ("part", "version", "state", "due", "receipt")))
     .where(
         delivery.c.incident == bindparam("of"),
         delivery.c.channel == bindparam("on"),
         delivery.c.version < bindparam("version_now"),
         ~delivery.c.part.like(f"%{CORRECTION}"),
-        among(delivery.c.state, MAY_BE_OUT)
-        | (
-            (delivery.c.doubtful == 1)
-            & (delivery.c.absent == 0)
-            & among(delivery.c.state, (State.FAILED, State.EXPIRED, State.SUPERSEDED))
-        ),
+        _MAY_BE_OUT,
     )
     .order_by(delivery.c.version.desc(), delivery.c.position)
 )
@@ -35,7 +36,7 @@ _OWN_POST = select(delivery.c.id).where(
     delivery.c.alert == bindparam("of"),
     delivery.c.channel == bindparam("on"),
     delivery.c.part == bindparam("own_part"),
-    among(delivery.c.state, MAY_BE_OUT),
+    _MAY_BE_OUT,
 )
 
 

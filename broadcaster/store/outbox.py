@@ -167,7 +167,7 @@ def end_row(db: Database, row: Row, state: State, now: datetime, reason: str | N
     reason = reason or _WHY[state]
     if row["doubtful"] and not row["absent"]:
         reason += "; an earlier attempt may be there: look by hand"
-    if state is State.SUPERSEDED and (to_do := corrections.left_unmarked(db, row)):
+    if to_do := corrections.left_unmarked(db, row):
         fail(db, row, f"{reason}; {to_do}", now, NoticeKind.MARK)
         return
     if row["state"] == State.WAITING:

@@ -50,9 +50,11 @@ _CLOSE_EXPIRED = (
     .where(
         notice.c.kind == NoticeKind.GONE.value,
         notice.c.closed.is_(None),
-        exists().where(delivery.c.id == notice.c.delivery, delivery.c.expires <= bindparam("now")),
+        exists().where(
+            delivery.c.id == notice.c.delivery, delivery.c.expires <= bindparam("over_by")
+        ),
     )
-    .values(closed=bindparam("now"))
+    .values(closed=bindparam("at"))
 )
 _LATER = update(sight).where(sight.c.delivery == bindparam("of")).values(due=bindparam("to_due"))
 _RECEIPT = (
@@ -154,9 +156,9 @@ def _over(db: Database, delivery_id: str, now: datetime) -> None:
     db.change(_CLOSE, of=delivery_id, at=to_us(now))
 
 
-def expire(db: Database, now: datetime) -> None:
-    """What was seen of a warning that is over is nobody's concern any more."""
-    db.change(_CLOSE_EXPIRED, now=to_us(now))
+def expire(db: Database, now: datetime, expiry: datetime) -> None:
+    """What was seen of a warning that is over by `expiry` is nobody's concern any more."""
+    db.change(_CLOSE_EXPIRED, over_by=to_us(expiry), at=to_us(now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +172,11 @@ class Look:
     url: str | None = None
 
 
-def saw(db: Database, look: Look, now: datetime) -> State | None:
-    """Write down a look; return the state after it, None if the post is not out any more."""
+def saw(db: Database, look: Look, now: datetime, expiry: datetime) -> State | None:
+    """Write down a look; return the state after it, None if the post is not out any more.
+
+    `expiry`: what had to end by then is over, whatever the wall says.
+    """
     row = db.row(_ONE, of=look.delivery)
     if row is None or State(row["state"]) not in OUT:
         later(db, look.delivery, None)
@@ -184,7 +189,7 @@ def saw(db: Database, look: Look, now: datetime) -> State | None:
     state = State.VISIBLE if look.seen.there else State.SENT
     if state is not State(row["state"]):
         journal.move(db, [Move(row, state, look.seen.reason, url=look.url)], now)
-    if look.seen.there or row["expires"] <= to_us(now):  # after its end nobody need act on it
+    if look.seen.there or row["expires"] <= to_us(expiry):  # after its end nobody need act on it
         db.change(_CLOSE, of=look.delivery, at=to_us(now))
     elif look.alarm and not db.rows(_TOLD_OF, of=look.delivery):
         told = NewNotice(NoticeKind.GONE, look.alarm, row["alert"], row["id"], row["channel"])

@@ -248,6 +248,52 @@ async def test_a_post_in_doubt_that_nothing_will_mark_any_more_is_told(
     assert "look by hand and mark it" in text
 
 
+@pytest.mark.parametrize("ends", ["failed", "queued"])
+async def test_a_known_post_behind_one_in_doubt_is_told_by_its_link(
+    outbox: Store, clock: ManualClock, ends: str
+) -> None:
+    """Nobody knows of the second, so the third marks neither: people are told of both."""
+    first = await _accept(outbox, clock)
+    (old,) = await _claim(outbox)
+    await _out(outbox, old)
+    second = _with_correction(clock, first)
+    await outbox.accept(second)
+    posted, marks = await _claim(outbox)
+    later = clock.now() + timedelta(seconds=600)
+    await outbox.record(marks, End(Outcome.NOT_SENT, "429: wait", due=later))
+    await _in_doubt(outbox, posted, clock)
+    if ends == "failed":
+        await outbox.unreadable(posted, "the token has expired")
+    else:
+        await outbox.read_again(posted, None, 3, "look by hand")
+        await outbox.retry(posted.id, "key:anna")
+    third = _with_correction(clock, second.accepted)
+    await outbox.accept(third)
+    await _claim(outbox)
+    told = await _told(outbox)
+    assert told[marks.id].endswith("mark the older post by hand at https://fake.example/1")
+    assert "could not be read back" in told[third.deliveries[1].id]
+
+
+async def test_a_correction_that_expires_is_told_as_what_it_is(
+    outbox: Store, clock: ManualClock
+) -> None:
+    """Not as a warning that was not posted: the warning is out, and its older version unmarked."""
+    first = await _accept(outbox, clock)
+    (old,) = await _claim(outbox)
+    await _out(outbox, old)
+    second = _with_correction(clock, first)
+    await outbox.accept(second)
+    posted, marks = await _claim(outbox)
+    await _out(outbox, posted, "2")
+    later = clock.now() + timedelta(hours=7)
+    await outbox.record(marks, End(Outcome.NOT_SENT, "429: wait", due=later))
+    clock.move(6 * 3600)
+    await outbox.expire()
+    assert (await _states(outbox, second.accepted))[f"de{CORRECTION}"][0] is State.FAILED
+    assert "by hand at https://fake.example/1" in (await _told(outbox))[marks.id]
+
+
 @pytest.mark.parametrize("before", ["de+en", "de"])
 async def test_posts_in_other_combinations_of_languages_are_marked_by_a_person(
     outbox: Store, clock: ManualClock, before: str

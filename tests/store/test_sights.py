@@ -219,3 +219,13 @@ async def test_reminders_come_a_page_at_a_time(outbox: Store, clock: ManualClock
     every = timedelta(minutes=5)
     clock.move(300)
     assert [await outbox.remind(every) for _ in range(4)] == [20, 20, 10, 0]
+
+
+async def test_a_wall_clock_set_wrong_ends_no_concern(outbox: Store, clock: ManualClock) -> None:
+    """The alert is in force, so people are told of its post, and go on to be."""
+    one = await sent(outbox, clock)
+    clock.wall += timedelta(hours=7)
+    hidden = Seen(clock.now(), there=False, reason="hidden")
+    await outbox.saw(Look(one.id, hidden, clock.now(), "not seen"))
+    await outbox.expire()
+    assert await told(outbox) == ["not seen"]

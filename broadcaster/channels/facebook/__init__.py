@@ -280,12 +280,8 @@ class Facebook:
         post, text = str(old["id"]), text_of(old)
         if text and await self._edited(post, f"{pointer}\n\n{text}"):
             return Receipt(post, permalink(old))
-        try:
-            there = await self._our_comment(post, pointer)
-        except (NeedsPerson, NotSent, Unknown):
-            if doubtful:  # else none of ours can be there, whether the list can be read or not
-                raise
-            there = None
+        # On a first attempt none of ours can be there, and there may be more than can be read.
+        there = await self._our_comment(post, pointer) if doubtful else None
         return there or await self._comment(post, pointer)
 
     async def _edited(self, post: str, text: str) -> bool:

@@ -202,7 +202,8 @@ class LinkedIn:
         urn = urn_of(delivery.reply_to)
         try:
             async with asyncio.timeout(self._setup.timing.attempt_seconds):
-                return await point(self._api, self._urn, urn, delivery.message.text)
+                text, doubtful = delivery.message.text, delivery.doubtful
+                return await point(self._api, self._urn, urn, text, doubtful=doubtful)
         except TimeoutError:
             raise Unknown("the time limit was reached after the request had begun") from None
 

@@ -21,10 +21,10 @@ from broadcaster.channels.linkedin.post import (
 from broadcaster.delivery import Receipt, Rejected
 
 
-async def point(api: Api, us: str, urn: str, pointer: str) -> Receipt:
+async def point(api: Api, us: str, urn: str, pointer: str, *, doubtful: bool) -> Receipt:
     """Put the pointer before the text of a post; where that is refused, below it.
 
-    Raises the four failures.
+    `doubtful`: an earlier attempt may have commented. Raises the four failures.
     """
     text, receipt = await _old(api, urn), Receipt(urn, permalink(urn))
     if points(little.read(text), pointer):
@@ -39,7 +39,9 @@ async def point(api: Api, us: str, urn: str, pointer: str) -> Receipt:
     if not isinstance(failure, Rejected) and edited.status != 403:
         raise failure
     # Too long with the pointer, or not ours to edit.
-    return await _our_comment(api, us, urn, pointer) or await _comment(api, us, urn, pointer)
+    # On a first attempt none of ours can be there, and there may be more than can be read.
+    there = await _our_comment(api, us, urn, pointer) if doubtful else None
+    return there or await _comment(api, us, urn, pointer)
 
 
 async def pointed(api: Api, us: str, urn: str, pointer: str) -> Receipt | None:

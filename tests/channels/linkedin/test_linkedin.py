@@ -1182,7 +1182,7 @@ async def test_an_edit_that_gets_too_long_becomes_a_comment(
     done = await city.correct(mark)
     assert done.note is not None
     assert seen(sandbox) == [text, POINTER]
-    assert await city.correct(mark) == done
+    assert await city.correct(replace(mark, doubtful=True)) == done
     assert (await city.look(replace(mark, receipt=done))).there
 
 

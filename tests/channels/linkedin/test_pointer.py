@@ -118,14 +118,29 @@ async def test_a_longer_number_is_no_pointer(channel: linkedin.LinkedIn, page: P
 async def test_a_refused_edit_becomes_a_comment(
     channel: linkedin.LinkedIn, stub: Stub, page: Page, answer: Reply
 ) -> None:
-    """The receipt says so; a second time the comment is found, and none is added."""
+    """The receipt says so; after a lost answer the comment is found, and none is added."""
     page.instead = edits(answer)
     receipt = await channel.correct(correction())
     assert (receipt.remote_id, receipt.details, receipt.note) == ("700", {"on": OLD}, NOTE)
     assert page.comments[OLD] == [{"id": "700", "actor": US, "message": {"text": POINTER}}]
-    assert await channel.correct(correction()) == receipt
+    assert await channel.correct(correction(doubtful=True)) == receipt
     assert await channel.find(correction()) == receipt
     assert len(sent_to(stub, "POST", "/comments")) == 1
+
+
+@pytest.mark.parametrize("comments", [Reply(403, {"code": "ACCESS_DENIED"}), Fault.HANG])
+async def test_comments_that_cannot_be_read_stop_no_first_attempt(
+    channel: linkedin.LinkedIn, page: Page, comments: Reply | Fault
+) -> None:
+    """None of ours can be there; and an all-clear waits behind a channel that was paused."""
+
+    def instead(request: Request) -> Reply | Fault | None:
+        if request.method == "GET" and "/comments" in request.path:
+            return comments
+        return REFUSED if _edits(request) else None
+
+    page.instead = instead
+    assert (await channel.correct(correction())).remote_id == "700"
 
 
 async def test_only_our_own_comment_counts(channel: linkedin.LinkedIn, page: Page) -> None:
@@ -206,7 +221,7 @@ async def test_a_slow_correction_ends_within_the_attempt(
     channel._setup = replace(channel._setup, timing=timing)
     page.instead = instead
     with pytest.raises(Unknown, match="limit"):
-        await channel.correct(correction())
+        await channel.correct(correction(doubtful=True))
 
 
 async def test_a_look_at_a_correction_sees_the_pointer(
