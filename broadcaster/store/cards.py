@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, exists, select, update
 
 from broadcaster.delivery import Media, Message, State
 from broadcaster.record import Card
@@ -16,7 +16,14 @@ from broadcaster.store.tables import among, card, delivery
 
 _OPEN = (
     select(card.c.name, card.c.spec, card.c.kind)
-    .where(card.c.digest.is_(None), card.c.fault.is_(None), card.c.accepted >= bindparam("since"))
+    .where(
+        card.c.digest.is_(None),
+        card.c.fault.is_(None),
+        card.c.accepted >= bindparam("since"),
+        exists().where(
+            delivery.c.card == card.c.name, among(delivery.c.state, (State.QUEUED, State.WAITING))
+        ),
+    )
     .order_by(card.c.accepted)
 )
 _OF = select(card.c.name, card.c.spec, card.c.kind).where(
@@ -43,7 +50,7 @@ _HURRY = (
 
 
 def to_draw(db: Database, since: datetime) -> list[Card]:
-    """Return cards accepted since then that are neither drawn nor given up."""
+    """Return cards accepted since then that are neither drawn nor given up, and still wanted."""
     return [Card(**row) for row in db.rows(_OPEN, since=to_us(since))]
 
 

@@ -48,7 +48,9 @@ from broadcaster.store.tables import (
 )
 
 log = structlog.get_logger(__name__)
-CARD_WAIT = timedelta(seconds=1)  # how soon a row looks again for a card it cannot do without
+# How soon a row looks again for a card it cannot do without: it is called when that is drawn.
+CARD_WAIT = timedelta(seconds=30)
+ROUNDS_MAX = 8  # what must wait hides nothing that is ready, and the writer is not held for long
 CORRECTION_WAIT = timedelta(seconds=2)  # how soon a correction looks again for the post it marks
 _older = delivery.alias("older")
 _OLDER_OPEN = exists().where(
@@ -134,14 +136,26 @@ class Claims:
 
 def claim(db: Database, free: Mapping[str, int], at: Moment, hold: timedelta) -> Claims:
     """Write the intent for due rows of the given channels, as many as each has free slots."""
-    times = {"now": to_us(at.due), "held_since": to_us(at.now - hold)}
-    rows = [
-        row for name, most in free.items() for row in db.rows(_DUE, of=name, most=most, **times)
-    ]
-    deliveries = _write_intents(db, _sort_out(db, rows, at), at.now)
+    found: list[tuple[Row, Delivery]] = []
+    for name, most in free.items():
+        found += _ready(db, name, most, at, hold)
+    deliveries = _write_intents(db, found, at.now)
     taken = Counter(one.channel for one in deliveries)
     rest = [name for name, most in free.items() if taken[name] < most]
     return Claims(deliveries, {name: _next_due(db, name) for name in rest})
+
+
+def _ready(
+    db: Database, name: str, most: int, at: Moment, hold: timedelta
+) -> list[tuple[Row, Delivery]]:
+    """Return due rows of a channel that can be sent now; what cannot ends here, or is put off."""
+    times = {"now": to_us(at.due), "held_since": to_us(at.now - hold)}
+    for _ in range(ROUNDS_MAX):
+        rows = db.rows(_DUE, of=name, most=most, **times)
+        ready = _sort_out(db, rows, at)
+        if ready or len(rows) < most:
+            return ready
+    return []
 
 
 def begin(db: Database, deliveries: Sequence[Delivery], now: datetime) -> list[Delivery]:

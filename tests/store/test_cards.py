@@ -103,6 +103,29 @@ async def test_where_a_picture_is_required_the_row_waits_for_it(
     assert one.message.media[0].digest == "d1"
 
 
+async def test_rows_that_wait_for_cards_hold_up_none_that_is_ready(
+    outbox: Store, clock: ManualClock
+) -> None:
+    """However many there are, and however urgent; each is called when its own card is drawn."""
+    required = replace(PICTURE, required=True)
+    for number in range(12):
+        name = f"later-{number}"
+        later = illustrated(clock, picture=replace(required, card=name))
+        await outbox.accept(replace(later, cards=(replace(CARD, name=name),)))
+    clock.move(WAIT.total_seconds())
+    await outbox.accept(illustrated(clock, picture=required))
+    await outbox.card_drawn("c1", "d1", URL)
+    clock.move(WAIT.total_seconds())
+    (ready,) = (await outbox.claim({"one": 4}, HOLD)).deliveries
+    assert ready.message is not None
+    assert ready.message.media[0].digest == "d1"
+    assert (await outbox.claim({"one": 4}, HOLD)).deliveries == []
+    assert await outbox.card_drawn("later-7", "d7", URL) == {"one"}
+    (called,) = (await outbox.claim({"one": 4}, HOLD)).deliveries
+    assert called.message is not None
+    assert called.message.media[0].digest == "d7"
+
+
 async def test_where_a_picture_is_required_and_cannot_be_people_are_told(
     outbox: Store, clock: ManualClock
 ) -> None:
@@ -131,6 +154,16 @@ async def test_what_was_not_drawn_before_a_crash_is_named(
     assert await outbox.card_drawn_as("d1", "image/png") == CARD
     assert await outbox.card_drawn_as("d1", "image/jpeg") is None
     assert await outbox.card_drawn_as("d2", "image/png") is None
+
+
+async def test_a_card_that_nobody_waits_for_any_more_is_not_drawn_after_a_crash(
+    outbox: Store, clock: ManualClock
+) -> None:
+    """What was overtaken meanwhile must not keep the newest version's card waiting."""
+    first = illustrated(clock)
+    await outbox.accept(first)
+    await outbox.accept(plan(now=clock.now(), after=first.accepted))
+    assert await outbox.cards_to_draw(clock.now() - timedelta(hours=1)) == []
 
 
 async def test_a_person_who_posts_by_hand_gets_the_card(outbox: Store, clock: ManualClock) -> None:
