@@ -422,14 +422,15 @@ async def test_the_channel_posts_corrects_looks_and_retracts(
 async def test_the_channel_comments_where_it_may_not_edit(
     wired: Wired, client: Client, clock: ManualClock
 ) -> None:
-    """Once, however often it is asked."""
+    """Once, also where an earlier answer was lost."""
     receipt = await wired.channel.send(row(clock))
     await client.fault("facebook", "refuse", on="edit", times=2)
     pointer = Message("Überholt: siehe Nr. 26-0142/2", "de", act=Act.CORRECT)
     correction = row(clock, message=pointer, reply_to=receipt)
     first = await wired.channel.correct(correction)
     assert first.note
-    assert (await wired.channel.correct(correction)).remote_id == first.remote_id
+    doubtful = replace(correction, doubtful=True)
+    assert (await wired.channel.correct(doubtful)).remote_id == first.remote_id
     assert len(await client.posts("facebook")) == 2
 
 

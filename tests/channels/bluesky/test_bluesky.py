@@ -61,7 +61,7 @@ from tests.peers.pds import DataServer
 
 LOGIN = "com.atproto.server.createSession"
 REFRESH = "com.atproto.server.refreshSession"
-SHORT = Timing(attempt_seconds=0.6, connect_seconds=0.4)
+SHORT = Timing(attempt_seconds=1.2, connect_seconds=0.8)
 PASSWORD = "abcd-efgh-ijkl-mnop"
 HANDLE = "stadt.example.org"
 DID = "did:plc:abcdefghijklmnopqrstuvwx"

@@ -26,7 +26,7 @@ WHO = "com.atproto.server.getSession"
 HANDLE = "stadt.example.org"
 PASSWORD = "canary-4711"
 DID = "did:plc:abcdefghijklmnopqrstuvwx"
-SHORT = Timing(attempt_seconds=0.5, connect_seconds=0.3)
+SHORT = Timing(attempt_seconds=1.2, connect_seconds=0.8)
 
 
 def token(name: str) -> str:

@@ -46,7 +46,7 @@ from tests.channels.stub import (
 )
 from tests.conftest import SHARED, shared_path
 
-SHORT = Timing(attempt_seconds=0.4, connect_seconds=0.2)
+SHORT = Timing(attempt_seconds=1.2, connect_seconds=0.8)
 TOKEN, SECRET = "EAAB-sandbox-page-token", "sandbox-app-secret"
 PAGE, POST, OTHER = "111", "111_222", "111_333"
 POINTER = "Überholt: siehe Nr. 26-0142/2"

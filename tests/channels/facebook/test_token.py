@@ -18,7 +18,7 @@ from broadcaster.config import Timing
 from broadcaster.delivery import Failure, NeedsPerson, NotSent, Rejected, Unknown
 from tests.channels.stub import NOW, Fault, Reply, Request, Stub, keep_secret, serving, setup_for
 
-SHORT = Timing(attempt_seconds=0.4, connect_seconds=0.2)
+SHORT = Timing(attempt_seconds=1.2, connect_seconds=0.8)
 PAGE, SECRET = "111", "sandbox-app-secret"
 Answers = Callable[[Request], Reply | Fault]
 

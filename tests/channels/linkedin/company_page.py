@@ -32,7 +32,7 @@ from tests.channels.stub import (
 )
 from tests.conftest import shared_path
 
-SHORT = Timing(attempt_seconds=0.4, connect_seconds=0.2)
+SHORT = Timing(attempt_seconds=1.2, connect_seconds=0.8)
 TOKEN, SECRET = "sandbox-linkedin-token", "sandbox-linkedin-secret"
 US = "urn:li:organization:4711"
 POST = "urn:li:share:6844785523593134080"

@@ -48,7 +48,7 @@ from tests.channels.stub import (
     setup_for,
 )
 
-SHORT = Timing(attempt_seconds=0.6, connect_seconds=0.3)
+SHORT = Timing(attempt_seconds=1.2, connect_seconds=0.8)
 TOKEN = "a-token-nobody-may-read"
 STATUS = {"id": "112233", "url": "https://ruhr.example/@stadt/112233", "uri": "urn:x"}
 ACCOUNT = {"id": "7", "username": "stadt", "acct": "stadt"}

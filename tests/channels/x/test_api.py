@@ -12,7 +12,7 @@ from broadcaster.config import Timing
 from broadcaster.delivery import NotSent, Unknown
 from tests.channels.stub import Fault, Reply, Stub, serving
 
-SHORT = Timing(attempt_seconds=0.4, connect_seconds=0.2)
+SHORT = Timing(attempt_seconds=1.2, connect_seconds=0.8)
 
 
 class Pass:

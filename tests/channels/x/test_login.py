@@ -31,7 +31,7 @@ from tests.channels.stub import (
     setup_for,
 )
 
-SHORT = Timing(attempt_seconds=0.4, connect_seconds=0.2)
+SHORT = Timing(attempt_seconds=1.2, connect_seconds=0.8)
 CLIENT, SECRET = "client-of-the-city", "sandbox-client-secret"
 POST = "1850000000000000001"
 ME = {"data": {"id": "42", "name": "Stadt", "username": "stadt"}}

@@ -31,7 +31,7 @@ async def stub() -> AsyncIterator[Stub]:
 @pytest.fixture
 async def api(stub: Stub) -> AsyncIterator[Api]:
     """Give requests to the stand-in."""
-    one = Api(stub.url, Pass(), None, Timing(attempt_seconds=0.4, connect_seconds=0.2))
+    one = Api(stub.url, Pass(), None, Timing(attempt_seconds=1.2, connect_seconds=0.8))
     yield one
     await one.close()
 

@@ -53,7 +53,7 @@ from tests.channels.stub import (
 )
 from tests.conftest import SHARED, shared_path
 
-SHORT = Timing(attempt_seconds=0.4, connect_seconds=0.2)
+SHORT = Timing(attempt_seconds=1.2, connect_seconds=0.8)
 CONSUMER, CONSUMER_SECRET = "sandbox-consumer", "sandbox-consumer-secret"
 TOKEN, TOKEN_SECRET = "42-sandbox-token", "sandbox-token-secret"
 POST = "1850000000000000001"
