@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import faulthandler
+import logging
 import os
 import secrets
 import signal
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import FrameType
 
 import pytest
+import structlog
 from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler.loadscope import LoadScopeScheduling
+
+from broadcaster import logs
 
 pytest_plugins = ["tests.peers.pds", "tests.peers.postgres", "tests.peers.smtp", "tests.stores"]
 
@@ -57,6 +61,26 @@ HEAVY = ("tests/acceptance/", "tests/bench/", "tests/terminal/test_demo.py", "te
 def pytest_configure() -> None:
     """Choose the seed before there are worker processes: they share it."""
     os.environ.setdefault(SEED, str(secrets.randbelow(2**32)))
+
+
+_ROOT = logging.getLogger()
+_LEVELS = {one: one.level for one in (_ROOT, *map(logging.getLogger, logs.LIBRARY_LEVELS))}
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Undo what a test, or a command it ran, set up for its whole process."""
+    yield
+    if not structlog.is_configured():
+        return
+    logging.captureWarnings(capture=False)
+    for handler in [*_ROOT.handlers]:
+        if isinstance(handler, logs._Handoff):
+            _ROOT.removeHandler(handler)
+            handler.close()
+    for logger, level in _LEVELS.items():
+        logger.setLevel(level)
+    structlog.reset_defaults()
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc] # it comes without types

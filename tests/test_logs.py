@@ -8,7 +8,6 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Iterator
 from typing import Any, TextIO
 
 import pytest
@@ -36,20 +35,9 @@ class Lines:
 
 
 @pytest.fixture
-def lines() -> Iterator[Lines]:
-    """Give logging to a stream in memory, and take it away again."""
-    root = logging.getLogger()
-    level, levels = root.level, {n: logging.getLogger(n).level for n in logs.LIBRARY_LEVELS}
-    yield Lines()
-    logging.captureWarnings(capture=False)
-    for handler in [*root.handlers]:
-        if isinstance(handler, logs._Handoff):
-            root.removeHandler(handler)
-            handler.close()
-    root.setLevel(level)
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
-    structlog.reset_defaults()
+def lines() -> Lines:
+    """Give a stream in memory to log to."""
+    return Lines()
 
 
 def test_a_line_is_json_with_time_level_logger_and_context(lines: Lines) -> None:
