@@ -7,20 +7,11 @@ from contextlib import asynccontextmanager
 
 from broadcaster.channels import Channel
 from broadcaster.clock import SystemClock
-from broadcaster.delivery import (
-    State,
-    Unknown,
-)
+from broadcaster.delivery import State, Unknown
 from broadcaster.dispatcher import Dispatcher
 from broadcaster.record import Accepted, NoticeKind
 from broadcaster.store import Store
-from tests.kit import (
-    SHORT,
-    FakeChannel,
-    eventually,
-    plan,
-    states,
-)
+from tests.kit import SHORT, FakeChannel, eventually, plan, states
 
 LOST = Unknown("the answer was lost")
 

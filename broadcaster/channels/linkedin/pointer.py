@@ -38,8 +38,8 @@ async def point(api: Api, us: str, urn: str, pointer: str, *, doubtful: bool) ->
     failure = api.refused(edited)
     if not isinstance(failure, Rejected) and edited.status != 403:
         raise failure
-    # Too long with the pointer, or not ours to edit.
-    # On a first attempt none of ours can be there, and there may be more than can be read.
+    # Too long with the pointer, or not ours to edit. On a first attempt no comment of ours can be
+    # there, and there may be more than can be read.
     there = await _our_comment(api, us, urn, pointer) if doubtful else None
     return there or await _comment(api, us, urn, pointer)
 
